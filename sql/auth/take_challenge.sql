@@ -1,0 +1,17 @@
+-- Removes the sign-in challenge that a client presents, and reads the account of the address. Of several requests with
+-- one challenge, one finds it.
+-- params: address_hmac, nonce, now, email
+-- returns: one
+-- nullable: user_id, auth_string_hash
+-- never null: challenge_was_valid
+with taken as (
+  delete from signin_challenges
+  where address_hmac = $1 and nonce = $2 and expiration > $3
+  returning nonce
+)
+select
+  exists (select from taken) as challenge_was_valid,
+  users.id as user_id,
+  users.auth_string_hash
+from (select) as always
+left join users on users.email = $4

@@ -1,0 +1,22 @@
+-- Adds a category to a container.
+-- params: key_id, container_id, category_id, encrypted_blob, version_nonce, modified_timestamp, categories_max
+-- returns: one
+-- nullable: read_only
+-- never null: was_created, has_room
+with access as (
+  select read_only from container_access_keys where key_id = $1 and container_id = $2
+),
+numbered as (
+  update container_heads set last_sequence = last_sequence + 1
+  where container_id = $2 and live_categories < $7 and exists (select from access where not read_only)
+  returning last_sequence
+),
+created as (
+  insert into categories (id, container_id, encrypted_blob, version_nonce, modified_timestamp, sequence)
+  select $3, $2, $4, $5, $6, last_sequence from numbered
+  returning id
+)
+select
+  exists (select from created) as was_created,
+  (select read_only from access) as read_only,
+  exists (select from container_heads where container_id = $2 and live_categories < $7) as has_room

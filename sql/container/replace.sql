@@ -1,0 +1,33 @@
+-- Replaces a container's own blob if the caller has seen its newest version; undoes a soft delete.
+-- params: key_id, container_id, encrypted_blob, version_nonce, expected_previous_version_nonce
+-- returns: one
+-- nullable: read_only, current_version_nonce
+-- never null: was_replaced
+with access as (
+  select read_only from container_access_keys where key_id = $1 and container_id = $2
+),
+target as (
+  select version_nonce from containers where id = $2
+),
+numbered as (
+  update container_heads set last_sequence = last_sequence + 1
+  where container_id = $2
+    and exists (select from access where not read_only)
+    and exists (select from target where version_nonce = $5)
+  returning last_sequence
+),
+replaced as (
+  update containers set
+    encrypted_blob = $3,
+    version_nonce = $4,
+    modified_timestamp = timezone('utc', now()),
+    deleted_at = null,
+    sequence = numbered.last_sequence
+  from numbered
+  where containers.id = $2 and containers.version_nonce = $5
+  returning containers.id
+)
+select
+  exists (select from replaced) as was_replaced,
+  (select read_only from access) as read_only,
+  (select version_nonce from target) as current_version_nonce

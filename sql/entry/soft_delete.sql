@@ -1,0 +1,26 @@
+-- Makes an entry a tombstone: blob emptied, new nonce and time, so that a stale edit is refused (decision W7).
+-- Unknown and deleted entries are left alone.
+-- params: key_id, container_id, entry_id, version_nonce
+-- returns: one
+-- nullable: read_only
+with access as (
+  select read_only from container_access_keys where key_id = $1 and container_id = $2
+),
+numbered as (
+  update container_heads set last_sequence = last_sequence + 1
+  where container_id = $2
+    and exists (select from access where not read_only)
+    and exists (select from entries where id = $3 and container_id = $2 and deleted_at is null)
+  returning last_sequence
+),
+deleted as (
+  update entries set
+    encrypted_blob = '',
+    version_nonce = $4,
+    modified_timestamp = timezone('utc', now()),
+    deleted_at = timezone('utc', now()),
+    sequence = numbered.last_sequence
+  from numbered
+  where entries.id = $3 and entries.container_id = $2 and entries.deleted_at is null
+)
+select (select read_only from access) as read_only

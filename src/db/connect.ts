@@ -1,0 +1,95 @@
+import postgres from "postgres";
+import type { Log } from "../log.ts";
+import type { Db } from "./query.ts";
+import { formatTimestamp, parseTimestamp } from "./time.ts";
+
+/** Where a database is: a URL, or the directory of a unix socket (the embedded database). */
+export type DatabaseAddress = { url: string } | { socketPath: string; database: string; username: string };
+
+export interface PoolSettings {
+  databaseConnectionsMax: number;
+  databaseIdleTimeoutSecs: number;
+  databaseConnectionTimeoutSecs: number;
+  databaseLifetimeSecs: number;
+}
+
+/**
+ * Opens a pool. No connection is made yet. 64-bit integers and times come and go as exact bigints; times are
+ * microseconds since the Unix epoch.
+ */
+export function connectDatabase(address: DatabaseAddress, settings: PoolSettings, log: Log): Db {
+  const options = {
+    max: settings.databaseConnectionsMax,
+    idle_timeout: settings.databaseIdleTimeoutSecs,
+    connect_timeout: settings.databaseConnectionTimeoutSecs,
+    max_lifetime: settings.databaseLifetimeSecs,
+    connection: { TimeZone: "UTC", application_name: "entries-server", client_min_messages: "warning" },
+    onnotice: (notice: postgres.Notice) => log.warn("database notice", { code: String(notice.code) }),
+    types: {
+      bigint: postgres.BigInt,
+      date: {
+        to: 1114,
+        from: [1114, 1184],
+        serialize: (value: unknown) => (typeof value === "bigint" ? formatTimestamp(value) : String(value)),
+        parse: parseTimestamp,
+      },
+    },
+  };
+  const pool =
+    "url" in address
+      ? postgres(address.url, options)
+      : postgres({
+          ...options,
+          path: address.socketPath,
+          database: address.database,
+          username: address.username,
+        } as postgres.Options<Record<string, postgres.PostgresType>>);
+  return pool as unknown as Db;
+}
+
+/** What postgres.js and PostgreSQL say when the database cannot be used now but may come back. */
+const UNAVAILABLE_CODES = new Set([
+  "CONNECTION_CLOSED",
+  "CONNECTION_DESTROYED",
+  "CONNECTION_ENDED",
+  "CONNECT_TIMEOUT",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ENOENT",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "53300", // too_many_connections
+  "57P01", // admin_shutdown
+  "57P02", // crash_shutdown
+  "57P03", // cannot_connect_now
+]);
+
+/** True when an error means that the database is away, as opposed to a statement that it refused. */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = "code" in error ? String(error.code) : "";
+  return UNAVAILABLE_CODES.has(code) || code.startsWith("08");
+}
+
+/**
+ * Waits until the database answers, as a server started together with its database must (decision P1).
+ *
+ * @param limitSecs how long to keep trying
+ * @throws the last error when it never answered, or at once when it refuses the user, password or database name
+ */
+export async function waitForDatabase(db: Db, limitSecs: number, log: Log): Promise<void> {
+  const deadline = performance.now() + limitSecs * 1000;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await db`select 1`;
+      return;
+    } catch (error) {
+      if (!isDatabaseUnavailable(error) || performance.now() > deadline) throw error;
+      const reason = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+      if (attempt === 1) log.warn("waiting for the database", { reason, limit_secs: limitSecs });
+      await Bun.sleep(Math.min(100 * attempt, 1000));
+    }
+  }
+}

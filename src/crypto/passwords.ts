@@ -1,0 +1,116 @@
+/**
+ * Hashes of auth strings and recovery keys (decision A1). Two schemes are read, one is written:
+ * - ours, `v2:` before a PHC string: argon2id (RFC 9106) by Bun.password over HMAC-SHA256(pepper, secret);
+ * - the reference's, a PHC string without prefix: argon2id keyed with the pepper as Argon2's secret parameter.
+ * Argon2 runs on the runtime's threads; a bounded queue keeps a flood of sign-ins from using up memory.
+ */
+import { argon2, createHmac, timingSafeEqual } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { promisify } from "node:util";
+import { overloaded } from "../errors.ts";
+
+const argon2Async = promisify(argon2);
+
+const PREFIX = "v2:";
+/** What a client should wait when the queue is full: about the time in which the queue empties. */
+const RETRY_AFTER_SECS = 5;
+
+export interface PasswordSettings {
+  /** 32 bytes. */
+  pepper: Uint8Array;
+  memCostKib: number;
+  iterations: number;
+  /** How many computations may wait; beyond that, 503. */
+  queueMax: number;
+}
+
+export interface Passwords {
+  /** @throws ApiError PREHANDLER 503 when the queue is full */
+  hash(secret: Uint8Array): Promise<string>;
+  /**
+   * @param stored undefined does the work of a verification all the same and answers false
+   * @throws ApiError PREHANDLER 503 when the queue is full; Error when the stored string is not readable
+   */
+  verify(stored: string | undefined, secret: Uint8Array): Promise<boolean>;
+  /** True when the hash is of the reference's scheme and should be written anew after a successful verification. */
+  isOutdated(stored: string): boolean;
+  /** Computations that run or wait. */
+  pending(): number;
+}
+
+export function createPasswords(settings: PasswordSettings): Passwords {
+  const enqueue = createQueue(availableParallelism(), settings.queueMax);
+  const cost = { algorithm: "argon2id", memoryCost: settings.memCostKib, timeCost: settings.iterations } as const;
+  const peppered = (secret: Uint8Array) => createHmac("sha256", settings.pepper).update(secret).digest();
+
+  /** Verified against when there is no account, so that both cases cost the same. Made at first need. */
+  let decoy: Promise<string> | undefined;
+  const decoyHash = () => {
+    decoy ??= Bun.password.hash(crypto.getRandomValues(new Uint8Array(32)), cost);
+    return decoy;
+  };
+
+  async function verifyNow(stored: string | undefined, secret: Uint8Array): Promise<boolean> {
+    if (stored === undefined) {
+      await Bun.password.verify(peppered(secret), await decoyHash());
+      return false;
+    }
+    if (stored.startsWith(PREFIX)) return Bun.password.verify(peppered(secret), stored.slice(PREFIX.length));
+    return verifyReferenceHash(stored, secret, settings.pepper);
+  }
+
+  return {
+    hash: (secret) => enqueue.run(async () => PREFIX + (await Bun.password.hash(peppered(secret), cost))),
+    verify: (stored, secret) => enqueue.run(() => verifyNow(stored, secret)),
+    isOutdated: (stored) => !stored.startsWith(PREFIX),
+    pending: enqueue.pending,
+  };
+}
+
+/**
+ * Verifies `$argon2id$v=19$m=…,t=…,p=…$salt$hash` keyed with a secret (RFC 9106 section 3.1, parameter K).
+ *
+ * @throws Error when the string has another form
+ */
+async function verifyReferenceHash(stored: string, message: Uint8Array, secret: Uint8Array): Promise<boolean> {
+  const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(stored);
+  if (!match) throw new Error("a stored password hash is not an argon2id string of version 19");
+  const [, memory, passes, parallelism, salt = "", hash = ""] = match;
+  const expected = Buffer.from(hash, "base64");
+  const computed = await argon2Async("argon2id", {
+    message,
+    nonce: Buffer.from(salt, "base64"),
+    parallelism: Number(parallelism),
+    tagLength: expected.length,
+    memory: Number(memory),
+    passes: Number(passes),
+    secret,
+  });
+  return timingSafeEqual(computed, expected);
+}
+
+/** Runs at most `parallel` tasks at a time; at most `waitingMax` wait. */
+function createQueue(parallel: number, waitingMax: number) {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+
+  async function run<T>(task: () => Promise<T>): Promise<T> {
+    if (running >= parallel) {
+      if (waiting.length >= waitingMax) {
+        throw overloaded("The server is checking too many passwords at the moment; try again soon.", RETRY_AFTER_SECS);
+      }
+      await new Promise<void>((start) => waiting.push(start));
+    } else {
+      running++;
+    }
+    try {
+      return await task();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running--;
+    }
+  }
+
+  return { run, pending: () => running + waiting.length };
+}

@@ -1,0 +1,100 @@
+import { randomUUID } from "node:crypto";
+import { Elysia } from "elysia";
+import { authRoutes } from "./auth/routes.ts";
+import { categoryRoutes } from "./category/routes.ts";
+import { containerRoutes } from "./container/routes.ts";
+import { entryRoutes } from "./entry/routes.ts";
+import { ApiError } from "./errors.ts";
+import { clientAddress } from "./http/address.ts";
+import { requireCsrf } from "./http/csrf.ts";
+import type { Endpoint } from "./http/endpoint.ts";
+import { limitHeaders } from "./http/limits.ts";
+import { errorReply } from "./http/reply.ts";
+import { opsRoutes } from "./ops/routes.ts";
+import type { Services } from "./services.ts";
+import { userRoutes } from "./user/routes.ts";
+
+/** Every route of the server. */
+export const routes: readonly Endpoint[] = [
+  ...opsRoutes,
+  ...authRoutes,
+  ...userRoutes,
+  ...containerRoutes,
+  ...entryRoutes,
+  ...categoryRoutes,
+];
+
+/** Seconds without progress on a connection after which it is cut, slow bodies included (decision W16). */
+const IDLE_TIMEOUT_SECS = 30;
+
+export type App = ReturnType<typeof createApp>;
+
+/** Builds the web application. It listens nowhere yet. */
+export function createApp(services: Services) {
+  const { bodySizeMaxMb } = services.config;
+  const app = new Elysia({
+    strictPath: true,
+    // Bodies are limited route by route; this bound lies above all of them, so that our own answer is sent.
+    serve: { idleTimeout: IDLE_TIMEOUT_SECS, maxRequestBodySize: 2 * bodySizeMaxMb * 1024 * 1024 },
+  });
+  for (const route of routes) {
+    app.route(route.spec.method, route.spec.path, (context) => walk(services, route, context), { parse: "none" });
+  }
+  return app.all("*", (context) => walk(services, undefined, context), { parse: "none" });
+}
+
+interface ServerContext {
+  request: Request;
+  server: { requestIP(request: Request): { address: string } | null } | null;
+}
+
+/** The way of every request, known route or not: client, CSRF, route, limit, then the endpoint's own run. */
+async function walk(services: Services, route: Endpoint | undefined, context: ServerContext): Promise<Response> {
+  const { request, server } = context;
+  const { log, config } = services;
+  const startedAt = performance.now();
+  const requestId = randomUUID();
+  let response: Response;
+  try {
+    const peer = server?.requestIP(request)?.address;
+    const address = clientAddress(peer, request.headers.get("x-forwarded-for"), config.trustedProxies);
+    requireCsrf(request, { allowedOrigins: config.corsAllowedOrigins });
+    if (route) {
+      requireWithinLimit(services, route, address);
+      response = await route.run({ services, request, clientAddress: address });
+    } else {
+      response = refuseUnknown(request);
+    }
+  } catch (error) {
+    response = errorReply(request, error, log, requestId);
+  }
+  log.info("request", {
+    request_id: requestId,
+    method: request.method,
+    route: route?.spec.path ?? "unknown",
+    status: response.status,
+    duration_ms: Math.round((performance.now() - startedAt) * 1000) / 1000,
+  });
+  return response;
+}
+
+/** @throws ApiError PREHANDLER 429 with `Retry-After` (decision W11) */
+function requireWithinLimit({ limiter }: Services, { spec }: Endpoint, address: string | undefined): void {
+  if (spec.limit === "unlimited") return;
+  const verdict = limiter.take(spec.limit, address);
+  if (verdict.allowed) return;
+  const headers = limitHeaders(verdict);
+  throw new ApiError("PREHANDLER", "Too many requests; try again later.", { status: 429, headers });
+}
+
+/** @throws ApiError PREHANDLER: 405 with `Allow` for a known path, else 404. A preflight is answered 200 (W18). */
+function refuseUnknown(request: Request): Response {
+  if (request.method === "OPTIONS") return new Response(null, { status: 200 });
+  const path = new URL(request.url).pathname;
+  const methods = routes.filter(({ spec }) => spec.path === path).map(({ spec }) => spec.method);
+  if (methods.length === 0) throw new ApiError("PREHANDLER", "There is no such route.", { status: 404 });
+  throw new ApiError("PREHANDLER", `This route answers ${methods.join(", ")}.`, {
+    status: 405,
+    headers: { allow: methods.join(", ") },
+  });
+}

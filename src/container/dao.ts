@@ -1,0 +1,63 @@
+import { containerDoesNotExist, outOfDate, settleChange } from "../db/containerChange.ts";
+import { container as queries } from "../db/queries.ts";
+import type { Db } from "../db/query.ts";
+import type { ContainerAccess } from "../http/access.ts";
+import type { Category, Entry } from "../wire/common.ts";
+import type { Container, EncryptedBlobUpdate } from "./messages.ts";
+
+export interface NewContainerRows {
+  container_id: string;
+  key_id: string;
+  encrypted_blob: Uint8Array;
+  version_nonce: bigint;
+  modified_timestamp: bigint;
+  public_key: Uint8Array;
+  category_ids: string[];
+  category_blobs: Uint8Array[];
+  category_nonces: bigint[];
+}
+
+export async function createContainer(db: Db, rows: NewContainerRows): Promise<void> {
+  await queries.create(db, rows);
+}
+
+/** @throws ApiError OUT_OF_DATE, and those of settleChange */
+export async function replaceContainer(db: Db, access: ContainerAccess, update: EncryptedBlobUpdate): Promise<void> {
+  await settleChange(
+    () => queries.replace(db, { ...access, ...update }),
+    (row) => row.was_replaced,
+    (row) => {
+      if (row.current_version_nonce === null) return containerDoesNotExist();
+      if (row.current_version_nonce !== update.expected_previous_version_nonce) return outOfDate("container");
+    },
+  );
+}
+
+/**
+ * Reads whole containers, each once, in one snapshot; containers, categories and entries by id (decision W4).
+ *
+ * @throws ApiError CONTAINER_DOES_NOT_EXIST when one of the keys is gone
+ */
+export async function fetchContainers(db: Db, access: readonly ContainerAccess[]): Promise<Container[]> {
+  if (access.length === 0) return [];
+  const rows = await queries.fetch(db, {
+    key_ids: access.map(({ key_id }) => key_id),
+    container_ids: access.map(({ container_id }) => container_id),
+  });
+  const containers: Container[] = [];
+  let categories: Category[] = [];
+  let entries: Entry[] = [];
+  for (const row of rows) {
+    if (row.rank === 1) {
+      categories.push(row);
+    } else if (row.rank === 2) {
+      entries.push(row);
+    } else {
+      categories = [];
+      entries = [];
+      containers.push({ ...row, categories, entries });
+    }
+  }
+  if (containers.length === 0) throw containerDoesNotExist();
+  return containers;
+}

@@ -1,0 +1,222 @@
+/**
+ * Who may come in: finds the tokens of a request, verifies them, and answers with what they prove.
+ * Each token passes two stages: it is decoded before the body is read, and verified after (accounts.md 1.3); only the
+ * access token is verified at once.
+ */
+import {
+  type ContainerToken,
+  decodeContainerToken,
+  incorrectContainerToken,
+  requireUnexpired,
+  verifyContainerToken,
+} from "../crypto/containerTokens.ts";
+import { expired, type DecodedUserToken, type TokenType, type UserToken, type UserTokens } from "../crypto/userTokens.ts";
+import { containerDoesNotExist, readOnlyAccess } from "../db/containerChange.ts";
+import { container as containerQueries } from "../db/queries.ts";
+import type { Db } from "../db/query.ts";
+import { ApiError } from "../errors.ts";
+import { BoundedCache } from "./boundedCache.ts";
+import type { Cookies } from "./cookies.ts";
+import type { RevokedSessions } from "./revokedSessions.ts";
+
+/** The tokens that a route can ask for, checked in this order. */
+export interface TokenNeeds {
+  /** An access token: a signed-in user. */
+  user?: true;
+  signIn?: true;
+  refresh?: true;
+  /** A container access token; "write" refuses read-only keys. */
+  container?: "read" | "write";
+}
+
+/** What a route gets for each token that it asked for. */
+export interface Proofs {
+  user: PresentedToken;
+  signIn: PresentedToken;
+  refresh: PresentedToken;
+  container: ContainerAccess;
+}
+
+export type ProofsOf<Needs extends TokenNeeds> = Pick<Proofs, keyof Needs & keyof Proofs>;
+
+export interface PresentedToken extends UserToken {
+  /** Whether the token came in a cookie: then the answer's tokens go into cookies too (accounts.md 3.1). */
+  isFromCookie: boolean;
+}
+
+/** A key that opens a container. Every statement checks again that the key exists and may write. */
+export interface ContainerAccess {
+  key_id: string;
+  container_id: string;
+}
+
+export interface Access {
+  /** Decodes every token that is needed, and verifies the access token. The result finishes the rest. */
+  open<Needs extends TokenNeeds>(needs: Needs, request: Request, cookies: Cookies): () => Promise<ProofsOf<Needs>>;
+  /**
+   * Verifies a list of container tokens: every pair of key and container must exist, then every signature must be good
+   * and unexpired (decision W3).
+   *
+   * @throws ApiError CONTAINER_DOES_NOT_EXIST, INCORRECT_CREDENTIAL, TOKEN_EXPIRED
+   */
+  verifyContainerTokens(tokens: readonly ContainerToken[]): Promise<ContainerAccess[]>;
+}
+
+export interface AccessServices {
+  db: Db;
+  tokens: UserTokens;
+  revokedSessions: RevokedSessions;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** A client reuses its tokens; about 1 KB each. */
+const CACHED_TOKENS_MAX = 10_000;
+const CACHED_KEYS_MAX = 50_000;
+
+const HEADERS = {
+  user: "x-access-token",
+  signIn: "x-signin-token",
+  refresh: "x-refresh-token",
+  container: "x-container-access-token",
+} as const;
+const TOKEN_TYPE_OF = { user: "Access", signIn: "SignIn", refresh: "Refresh" } as const satisfies Record<string, TokenType>;
+
+export function createAccess({ db, tokens, revokedSessions, now }: AccessServices): Access {
+  const verifiedAccessTokens = new BoundedCache<UserToken>(CACHED_TOKENS_MAX);
+  const verifiedContainerTokens = new BoundedCache<ContainerToken>(CACHED_TOKENS_MAX);
+  const containerKeys = new BoundedCache<{ public_key: Uint8Array; read_only: boolean }>(CACHED_KEYS_MAX);
+  const nowSecs = () => Math.floor(now() / 1000);
+
+  /** Decodes each place's candidates; verification takes the first that passes (decision P7). */
+  function openUserToken(kind: keyof typeof TOKEN_TYPE_OF, request: Request, cookies: Cookies): () => PresentedToken {
+    const { texts, isFromCookie } = find(HEADERS[kind], request, cookies);
+    if (kind === "user" && texts.length === 1) {
+      const known = verifiedAccessTokens.get(texts[0] ?? "");
+      if (known && known.expirationSecs > nowSecs()) return () => ({ ...requireLiveSession(known), isFromCookie });
+    }
+    const decoded = passing(texts, tokens.decode);
+    return () => {
+      const [verified] = passing(decoded, (token) => verifyUserToken(token, TOKEN_TYPE_OF[kind]));
+      return { ...verified, isFromCookie };
+    };
+  }
+
+  function verifyUserToken(token: DecodedUserToken, type: TokenType): UserToken {
+    const verified = tokens.verify(token, type, nowSecs());
+    if (type === "Access") verifiedAccessTokens.set(token.text, verified);
+    return type === "Access" ? requireLiveSession(verified) : verified;
+  }
+
+  function requireLiveSession(token: UserToken): UserToken {
+    if (token.session_id !== undefined && revokedSessions.has(token.session_id)) throw expired();
+    return token;
+  }
+
+  function openContainerToken(need: "read" | "write", request: Request, cookies: Cookies) {
+    const { texts } = find(HEADERS.container, request, cookies);
+    const [token] = passing(texts, (text) => {
+      const decoded = verifiedContainerTokens.get(text) ?? decodeContainerToken(text);
+      if (!decoded) throw incorrectContainerToken();
+      return decoded;
+    });
+    return async (): Promise<ContainerAccess> => {
+      await verifyContainerTokens([token]);
+      if (need === "write") await requireWriteAccess(token);
+      return { key_id: token.key_id, container_id: token.container_id };
+    };
+  }
+
+  /** The flag of a cached key may be out of date: before refusing, the database is asked. Statements check it too. */
+  async function requireWriteAccess(token: ContainerToken): Promise<void> {
+    if (!containerKeys.get(pairOf(token))?.read_only) return;
+    const [key] = await readKeys([token]);
+    if (!key) throw containerDoesNotExist();
+    if (key.read_only) throw readOnlyAccess();
+  }
+
+  async function verifyContainerTokens(list: readonly ContainerToken[]): Promise<ContainerAccess[]> {
+    const fresh = list.filter((token) => !verifiedContainerTokens.get(token.text));
+    await loadKeys(fresh);
+    const keys = fresh.map((token) => {
+      const key = containerKeys.get(pairOf(token));
+      if (!key) throw containerDoesNotExist();
+      return key;
+    });
+    fresh.forEach((token, index) => {
+      verifyContainerToken(token, keys[index]?.public_key ?? new Uint8Array(0), nowSecs());
+      verifiedContainerTokens.set(token.text, token);
+    });
+    for (const token of list) requireUnexpired(token, nowSecs());
+    return list.map(({ key_id, container_id }) => ({ key_id, container_id }));
+  }
+
+  /** Reads the keys that are not cached, in one query. The public half of a key never changes. */
+  async function loadKeys(list: readonly ContainerToken[]): Promise<void> {
+    const unknown = list.filter((token) => !containerKeys.get(pairOf(token)));
+    if (unknown.length > 0) await readKeys(unknown);
+  }
+
+  async function readKeys(list: readonly ContainerToken[]) {
+    const rows = await containerQueries.access_keys(db, {
+      key_ids: list.map((token) => token.key_id),
+      container_ids: list.map((token) => token.container_id),
+    });
+    for (const row of rows) containerKeys.set(pairOf(row), row);
+    return rows;
+  }
+
+  return {
+    open(needs, request, cookies) {
+      const user = needs.user && openUserToken("user", request, cookies)();
+      const signIn = needs.signIn && openUserToken("signIn", request, cookies);
+      const refresh = needs.refresh && openUserToken("refresh", request, cookies);
+      const container = needs.container && openContainerToken(needs.container, request, cookies);
+      return async () =>
+        ({
+          user,
+          signIn: signIn?.(),
+          refresh: refresh?.(),
+          container: await container?.(),
+        }) as ProofsOf<typeof needs>;
+    },
+    verifyContainerTokens,
+  };
+}
+
+/**
+ * Where a token stands: in the header, else in the cookie of the same name. A header beats a cookie even when it is
+ * empty; one that is not visible ASCII counts as absent.
+ *
+ * @throws ApiError TOKEN_MISSING
+ */
+function find(name: string, request: Request, cookies: Cookies): { texts: readonly string[]; isFromCookie: boolean } {
+  const header = request.headers.get(name);
+  if (header !== null && /^[\x20-\x7e]*$/.test(header)) {
+    const [first = ""] = header.split(", "); // the runtime joins repeated headers
+    return { texts: [first], isFromCookie: false };
+  }
+  const texts = cookies.all(name);
+  if (texts.length === 0) throw new ApiError("TOKEN_MISSING", `The token ${name} is missing.`);
+  return { texts, isFromCookie: true };
+}
+
+/** The results of all items that do not throw, at least one; throws the first item's error when there is none. */
+function passing<In, Out>(items: readonly In[], attempt: (item: In) => Out): [Out, ...Out[]] {
+  const results: Out[] = [];
+  let firstError: unknown;
+  for (const item of items) {
+    try {
+      results.push(attempt(item));
+    } catch (error) {
+      firstError ??= error;
+    }
+  }
+  const [first, ...rest] = results;
+  if (first === undefined) throw firstError;
+  return [first, ...rest];
+}
+
+function pairOf({ key_id, container_id }: ContainerAccess): string {
+  return key_id + container_id;
+}

@@ -1,0 +1,121 @@
+/**
+ * What an endpoint is, and the way of every request through it, top to bottom in `serve`.
+ */
+import { ApiError } from "../errors.ts";
+import type { Services } from "../services.ts";
+import type { Message } from "../wire/message.ts";
+import { requestEncoding } from "../wire/negotiation.ts";
+import type { ProofsOf, TokenNeeds } from "./access.ts";
+import { readBody } from "./body.ts";
+import { type Cookies, parseCookies } from "./cookies.ts";
+import type { LimitClass } from "./limits.ts";
+import { reply } from "./reply.ts";
+
+export type Method = "GET" | "POST" | "PUT" | "DELETE";
+
+/** Everything about a route that is not its work: one glance tells who may call it and how often. */
+export interface EndpointSpec<Needs extends TokenNeeds, Body, Reply> {
+  method: Method;
+  path: `/${string}`;
+  /** One sentence for the API description. */
+  summary: string;
+  /** The rate-limit class; "unlimited" only for what costs nothing. */
+  limit: LimitClass | "unlimited";
+  /** The tokens that it asks for; `{}` opens it to everybody. */
+  tokens: Needs;
+  /** The message that the body must hold. Without it the body is not looked at. */
+  request?: Message<Body>;
+  /** The message that it answers; without it the answer is empty. */
+  response?: Message<Reply>;
+  /** Status of success; 200 unless given. */
+  status?: 200 | 201;
+  /** Largest body of a route that asks for no token, in bytes; 1 MiB unless given (decision W16). */
+  publicBodyBytesMax?: number;
+}
+
+export interface Context<Needs extends TokenNeeds, Body> {
+  services: Services;
+  request: Request;
+  query: URLSearchParams;
+  /** The client's address as far as proxies can be believed; undefined on a unix socket. */
+  clientAddress: string | undefined;
+  /** Whether the client keeps tokens in cookies (accounts.md 3.1). */
+  isBrowser: boolean;
+  /** What the tokens of the request prove, one member per token of the spec. */
+  proofs: ProofsOf<Needs>;
+  body: Body;
+  /** Adds a Set-Cookie header to the answer. */
+  setCookie: (cookie: string) => void;
+}
+
+/** An endpoint with its types put away, as the app registers it. */
+export interface Endpoint {
+  readonly spec: EndpointSpec<TokenNeeds, unknown, unknown>;
+  run(incoming: Incoming): Promise<Response>;
+}
+
+/** A request with what was found out about its sender. */
+export interface Incoming {
+  services: Services;
+  request: Request;
+  clientAddress: string | undefined;
+}
+
+const PUBLIC_BODY_BYTES_MAX = 1024 * 1024;
+const EMPTY_COOKIES = parseCookies(null);
+
+/**
+ * Declares an endpoint.
+ *
+ * @param handle does the work; what it returns is encoded as `spec.response`, undefined is an empty body, and a
+ * Response is sent as it is
+ */
+export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply = undefined>(
+  spec: EndpointSpec<Needs, Body, Reply>,
+  handle: (context: Context<Needs, Body>) => Promise<Reply | Response | undefined>,
+): Endpoint {
+  /** Tokens come before the body, the body before signatures of tokens that only were decoded (accounts.md 1.3). */
+  async function run({ services, request, clientAddress }: Incoming): Promise<Response> {
+    const cookieHeader = request.headers.get("cookie");
+    const cookies: Cookies = cookieHeader === null ? EMPTY_COOKIES : parseCookies(cookieHeader);
+    const finishTokens = services.access.open(spec.tokens, request, cookies);
+    const body = spec.request ? await decodeBody(spec, spec.request, services, request) : undefined;
+    const newCookies: string[] = [];
+    const result = await handle({
+      services,
+      request,
+      query: queryOf(request),
+      clientAddress,
+      isBrowser: request.headers.get("x-client-is-browser")?.toLowerCase() === "true",
+      proofs: await finishTokens(),
+      body: body as Body,
+      setCookie: (cookie) => newCookies.push(cookie),
+    });
+    const response = result instanceof Response ? result : reply(request, spec.status ?? 200, spec.response, result);
+    for (const cookie of newCookies) response.headers.append("set-cookie", cookie);
+    return response;
+  }
+
+  return { spec: spec as EndpointSpec<TokenNeeds, unknown, unknown>, run };
+}
+
+async function decodeBody<Body>(
+  spec: EndpointSpec<TokenNeeds, Body, unknown>,
+  message: Message<Body>,
+  services: Services,
+  request: Request,
+): Promise<Body> {
+  const encoding = requestEncoding(request.headers.get("content-type"));
+  if (!encoding) {
+    throw new ApiError("PREHANDLER", "The Content-Type must be application/protobuf or application/json.");
+  }
+  const isPublic = Object.keys(spec.tokens).length === 0;
+  const publicBytesMax = spec.publicBodyBytesMax ?? PUBLIC_BODY_BYTES_MAX;
+  const bytes = await readBody(request, isPublic ? publicBytesMax : services.config.bodySizeMaxMb * 1024 * 1024);
+  return encoding === "json" ? message.decodeJson(bytes) : message.decodeProtobuf(bytes);
+}
+
+function queryOf(request: Request): URLSearchParams {
+  const start = request.url.indexOf("?");
+  return new URLSearchParams(start === -1 ? "" : request.url.slice(start + 1));
+}

@@ -1,0 +1,56 @@
+import { isDatabaseUnavailable } from "../db/connect.ts";
+import { ApiError, overloaded } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { ServerErrorResponse } from "../wire/common.ts";
+import type { Message } from "../wire/message.ts";
+import { MEDIA_TYPES, requestEncoding, responseEncoding } from "../wire/negotiation.ts";
+
+/** What a client should wait when the database is away. */
+const DATABASE_RETRY_AFTER_SECS = 5;
+
+/**
+ * Encodes an answer as the request's `Accept` asks (messages.md). Without a message the body is empty and has no
+ * Content-Type.
+ */
+export function reply<Reply>(
+  request: Request,
+  status: number,
+  message: Message<Reply> | undefined,
+  value: Reply | undefined,
+): Response {
+  if (message === undefined || value === undefined) return new Response(null, { status });
+  const encoding = responseEncoding(
+    request.headers.get("accept"),
+    requestEncoding(request.headers.get("content-type")),
+  );
+  const body = encoding === "json" ? message.encodeJson(value) : message.encodeProtobuf(value);
+  return new Response(body, { status, headers: { "content-type": MEDIA_TYPES[encoding] } });
+}
+
+/**
+ * The one writer of errors: an ApiError as it is, a database that is away as 503, anything else as INTERNAL_ERROR with
+ * its cause in the log and nowhere else.
+ */
+export function errorReply(request: Request, error: unknown, log: Log, requestId: string): Response {
+  const known = asApiError(error);
+  if (known.type === "INTERNAL_ERROR") log.error("request failed", { request_id: requestId, ...describe(error) });
+  else if (known.status === 503) log.warn("request refused", { request_id: requestId, ...describe(error) });
+  const value = { err_type: known.type, err_message: known.message };
+  const response = reply(request, known.status, ServerErrorResponse, value);
+  for (const [name, text] of Object.entries(known.headers)) response.headers.set(name, text);
+  return response;
+}
+
+function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (isDatabaseUnavailable(error)) return overloaded("The database is away; try again soon.", DATABASE_RETRY_AFTER_SECS);
+  return new ApiError("INTERNAL_ERROR", "Internal error");
+}
+
+/** What the log may know of an error. PostgreSQL's `detail` is left out: it quotes values. */
+function describe(error: unknown): Record<string, string | undefined> {
+  if (!(error instanceof Error)) return { error: typeof error };
+  const code = "code" in error ? String(error.code) : undefined;
+  const constraint = "constraint_name" in error && error.constraint_name ? String(error.constraint_name) : undefined;
+  return { error: error.name, message: error.message, code, constraint, stack: error.stack };
+}

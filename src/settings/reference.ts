@@ -1,0 +1,43 @@
+/**
+ * Variables of the reference server that this one does not read. They are accepted, so that an operator's environment
+ * file keeps working, and named in one log line.
+ */
+
+/** Nothing here corresponds to them. */
+const MEANINGLESS = [
+  "ENTRIES_ACTIX_WORKER_COUNT",
+  // The runtime's Argon2 fixes the output, the lanes and the salt.
+  "ENTRIES_AUTH_STRING_HASH_LENGTH",
+  "ENTRIES_AUTH_STRING_HASH_SALT_LENGTH",
+  "ENTRIES_AUTH_STRING_HASH_THREADS",
+  // Counters are of bounded size and never cleared as a whole.
+  "ENTRIES_LIMITER_CLEAR_FREQUENCY_HOURS",
+  "ENTRIES_SIGNIN_LIMITER_FREQUENCY_HOURS",
+  // Mail leaves one by one, in the background.
+  "ENTRIES_MAX_SMTP_CONNECTIONS",
+  "ENTRIES_SMTP_IDLE_TIMEOUT_SECS",
+  // The job scheduler is no process of its own any more.
+  "ENTRIES_JOB_RUNNER_MAX_BLOCKING_THREADS",
+  "ENTRIES_JOB_RUNNER_UPDATE_FREQUENCY_MS",
+  "ENTRIES_JOB_RUNNER_UPDATE_FREQUENCY_SECS",
+  "ENTRIES_JOB_RUNNER_WORKER_THREADS",
+] as const;
+
+/** They belong to features that this server does not have yet; each moves to the table with its feature. */
+const LATER = [
+  "ENTRIES_CLEAR_EXPIRED_CONTAINER_INVITES_JOB_FREQUENCY_SECS",
+  "ENTRIES_CLEAR_EXPIRED_OTPS_JOB_FREQUENCY_SECS",
+  "ENTRIES_CLEAR_OLD_USER_DELETION_REQUESTS_JOB_FREQUENCY_SECS",
+  "ENTRIES_CLEAR_UNVERIFIED_USERS_JOB_FREQUENCY_SECS",
+  "ENTRIES_CLEAR_UNVERIFIED_USERS_MAX_USER_AGE_DAYS",
+  "ENTRIES_CLIENT_ERRORS_ENDPOINT_KEY",
+  "ENTRIES_DELETE_USERS_JOB_FREQUENCY_SECS",
+  "ENTRIES_HEALTH_ENDPOINT_KEY",
+  "ENTRIES_MAX_CONTAINERS",
+  "ENTRIES_UNBLACKLIST_EXPIRED_TOKENS_JOB_FREQUENCY_SECS",
+  "ENTRIES_USER_DELETION_DELAY_DAYS",
+  "ENTRIES_USER_DELETION_TOKEN_LIFETIME_DAYS",
+  "ENTRIES_USER_DELETION_URL",
+] as const;
+
+export const IGNORED: ReadonlySet<string> = new Set<string>([...MEANINGLESS, ...LATER]);

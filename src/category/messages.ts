@@ -2,12 +2,6 @@
 import { bytes, int64, uuid } from "../wire/field.ts";
 import { defineMessage, type MessageType } from "../wire/message.ts";
 
-export const NewEncryptedBlob = defineMessage("NewEncryptedBlob", {
-  value: bytes(1),
-  version_nonce: int64(2),
-});
-export type NewEncryptedBlob = MessageType<typeof NewEncryptedBlob>;
-
 export const CategoryUpdate = defineMessage("CategoryUpdate", {
   category_id: uuid(1),
   encrypted_blob: bytes(2),

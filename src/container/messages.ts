@@ -1,7 +1,25 @@
 /** What containers, their members, bulk upload and re-keying say on the wire (messages.md, new-messages.md). */
-import { Category, EncryptedBlobUpdate, Entry } from "../wire/common.ts";
-import { bool, bytes, int32, int64, list, message, optional, timestamp, uuid } from "../wire/field.ts";
+import { Category, Entry } from "../wire/common.ts";
+import { bool, bytes, int32, int64, list, message, optional, strings, timestamp, uuid } from "../wire/field.ts";
 import { defineMessage, type MessageType } from "../wire/message.ts";
+
+/** Replaces a container's, a user's preferences' or a user's keystore's blob. */
+export const EncryptedBlobUpdate = defineMessage("EncryptedBlobUpdate", {
+  encrypted_blob: bytes(1),
+  version_nonce: int64(2),
+  expected_previous_version_nonce: int64(3),
+});
+export type EncryptedBlobUpdate = MessageType<typeof EncryptedBlobUpdate>;
+
+export const ContainerAccessTokenList = defineMessage("ContainerAccessTokenList", { tokens: strings(1) });
+export type ContainerAccessTokenList = MessageType<typeof ContainerAccessTokenList>;
+
+/** The blob of something new that has no other fields. */
+export const NewEncryptedBlob = defineMessage("NewEncryptedBlob", {
+  value: bytes(1),
+  version_nonce: int64(2),
+});
+export type NewEncryptedBlob = MessageType<typeof NewEncryptedBlob>;
 
 export const CategoryWithTempId = defineMessage("CategoryWithTempId", {
   temp_id: int32(1),

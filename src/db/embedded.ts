@@ -143,10 +143,15 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
 function removeAllBut(kept: string | undefined, directory: string, prefixes: readonly string[]): void {
   for (const name of readdirSync(directory)) {
     const path = join(directory, name);
-    if (path === kept || !prefixes.some((prefix) => name.startsWith(prefix))) continue;
-    try {
-      rmSync(path, { recursive: true, force: true });
-    } catch {}
+    if (path !== kept && prefixes.some((prefix) => name.startsWith(prefix))) removeIfPossible(path);
+  }
+}
+
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // The next start tries again.
   }
 }
 
@@ -169,7 +174,7 @@ async function createCluster(place: Place, durable: boolean): Promise<void> {
     renameSync(unfinished, cluster);
     if (durable) syncDirectory(dataDir);
   } catch (error) {
-    rmSync(unfinished, { recursive: true, force: true });
+    removeIfPossible(unfinished);
     throw error;
   }
 }

@@ -70,7 +70,7 @@ export function runGuarded(
   onMessage: (severity: string, text: string) => void = () => {},
 ): GuardedProcess {
   const [program = "sh", ...args] = [...prefix, "sh", "-c", GUARD, "entries-guard", runtimeDir, ...command];
-  const child = spawnOrExplain(program, args, user);
+  const child = spawnOrExplain(program, args, user, runtimeDir);
   const lastLines: string[] = [];
   const readMessage = messageReader((severity, text) => {
     lastLines.push(severity === "" ? text : `${severity}: ${text}`);
@@ -102,7 +102,7 @@ export function runGuarded(
   return { ended, cutLifeline: () => child.stdin.end() };
 }
 
-function spawnOrExplain(program: string, args: string[], user: PostgresUser) {
+function spawnOrExplain(program: string, args: string[], user: PostgresUser, runtimeDir: string) {
   // With a prefix, setpriv is what changes the user, since it has to keep a privilege while doing so.
   const identity = program === "sh" ? user.switchTo : undefined;
   try {
@@ -114,7 +114,11 @@ function spawnOrExplain(program: string, args: string[], user: PostgresUser) {
       stdio: ["pipe", "ignore", "pipe"],
     });
   } catch (error) {
-    throw new EmbeddedPostgresError(`Cannot run ${program} as ${user.name} to start PostgreSQL: ${messageOf(error)}`);
+    rmSync(runtimeDir, { recursive: true, force: true });
+    throw new EmbeddedPostgresError(
+      `Cannot run ${program} as ${user.name} to start PostgreSQL: ${messageOf(error)}.` +
+        (user.switchTo === undefined ? "" : " Start this server as an ordinary user."),
+    );
   }
 }
 

@@ -1,7 +1,9 @@
 /**
- * Every setting of the server, once. The loader, `config print` and sample.env are all made from this table; the
- * shape of `Config` is the shape of this table.
+ * Every setting of the server, once. The loader, `config print` and sample.env are all made from this table, and the
+ * shape of `Config` is the shape of the table. To add a setting, add it here and run
+ * `bun src/main.ts config sample > sample.env`.
  */
+import { LIMITER_PERIOD_MAX_SECS, limiterClass, optional, setting } from "./setting.ts";
 import {
   boolean,
   databaseUrl,
@@ -12,99 +14,368 @@ import {
   mailbox,
   networks,
   oneOf,
-  type SettingType,
   secretBytes,
   text,
   textOrEmpty,
   webAddress,
 } from "./types.ts";
 
-/** Reads what another variable says, its default included; undefined when it has none. */
-export type ReadText = (env: string) => string | undefined;
-
-export interface Setting<T> {
-  /** The environment variable. */
-  readonly env: string;
-  readonly type: SettingType<Exclude<T, undefined>>;
-  /** What to read when the variable is not set. A function follows other settings that stand above it. */
-  readonly fallback: string | ((read: ReadText) => string | undefined) | undefined;
-  /** For the operator: what it does, with its unit. */
-  readonly sentence: string;
-  /** Never shown; can also be given as a file, in NAME_FILE. */
-  readonly isSecret: boolean;
-  /** An older name of the same setting. */
-  readonly alias: string | undefined;
-}
-
-interface Extras {
-  isSecret?: boolean;
-  alias?: string;
-}
-
-/** A setting that always has a value. */
-function setting<T>(
-  env: string,
-  type: SettingType<Exclude<T, undefined>>,
-  fallback: string | ((read: ReadText) => string),
-  sentence: string,
-): Setting<T> {
-  return { env, type, fallback, sentence, isSecret: false, alias: undefined };
-}
-
-/** A setting that may be missing. */
-function optional<T>(
-  env: string,
-  type: SettingType<Exclude<T, undefined>>,
-  sentence: string,
-  { isSecret = false, alias }: Extras = {},
-): Setting<T | undefined> {
-  return { env, type: type as Setting<T | undefined>["type"], fallback: undefined, sentence, isSecret, alias };
-}
-
 const U32_MAX = 4_294_967_295;
-const HOUR_SECS = 3600;
+const I32_MAX = 2_147_483_647;
+const DAY_SECS = 86_400;
 const YEAR_MINS = 525_600;
-/** The reference refused longer windows. */
-const LIMITER_PERIOD_MAX_SECS = 14 * 86_400 - 1;
-/** 1 GiB, more than a process can handle in one piece. */
+/** 1 GiB: more than a process handles in one piece. */
 const SIZE_MAX_KB = 1_048_576;
+/** 4 GiB. */
+const HASH_MEMORY_MAX_KIB = 4_194_304;
+/** The least memory with which argon2id counts as safe, for 2 iterations (decision A1). */
+const HASH_MEMORY_MIN_KIB = 19_456;
 
-/** Requests that one limiter lets through. */
-function limiter(envPrefix: string, max: number, periodSecs: number, what: string) {
-  return {
-    max: setting<number>(`${envPrefix}_MAX_PER_PERIOD`, integer(1, U32_MAX), String(max), `Most ${what} in one period.`),
-    periodSecs: setting<number>(
-      `${envPrefix}_PERIOD_SECS`,
-      integer(1, LIMITER_PERIOD_MAX_SECS),
-      String(periodSecs),
-      "Length of that period in seconds.",
-    ),
-  };
-}
+/** Where mail relays listen, by ENTRIES_SMTP_SECURITY. */
+const SMTP_PORTS: Readonly<Record<string, string>> = { starttls: "587", tls: "465", plain: "25" };
 
-/** The two limiters of a class; each default is [requests, seconds]. */
-function limiterClass(envName: string, what: string, fairUse: [number, number], breaker: [number, number]) {
-  // The reference left "LIMITER" out of the names of one class.
-  const suffix = envName === "ERROR_REPORT" ? "" : "_LIMITER";
-  return {
-    fairUse: limiter(`ENTRIES_${envName}_FAIR_USE${suffix}`, ...fairUse, `${what} of one client`),
-    circuitBreaker: limiter(
-      `ENTRIES_${envName}_CIRCUIT_BREAKER${suffix}`,
-      ...breaker,
-      `${what} of one network (IPv4 /24, IPv6 /64)`,
-    ),
-  };
-}
+const SERVER = {
+  bindAddress: setting(
+    "ENTRIES_BIND_ADDRESS",
+    host,
+    "127.0.0.1",
+    "Address to listen on; 0.0.0.0 or :: is every address of this machine.",
+  ),
+  port: setting(
+    "ENTRIES_PORT",
+    integer(0, 65_535),
+    "9000",
+    "TCP port to listen on; 0 takes a free one. The option --port wins.",
+  ),
+  dataDir: setting(
+    "ENTRIES_DATA_DIR",
+    text("the path of a directory"),
+    "./entries-data",
+    "Directory of the embedded database, of generated secrets and of mail that is not sent. The option --data-dir wins.",
+  ),
+  publicUrl: setting(
+    "ENTRIES_PUBLIC_URL",
+    webAddress,
+    (read) => `http://127.0.0.1:${read("ENTRIES_PORT")}`,
+    "Where clients reach this server: the base of links in mails. Default: http://127.0.0.1 with the port.",
+  ),
+  corsAllowedOrigins: setting(
+    "ENTRIES_CORS_ALLOWED_ORIGINS",
+    list,
+    "",
+    "Origins of web apps on other sites that may change things with their cookies, like https://app.example.org, separated by commas.",
+  ),
+  trustedProxies: setting(
+    "ENTRIES_TRUSTED_PROXIES",
+    networks,
+    "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7",
+    "Addresses and networks of proxies whose X-Forwarded-For header is believed, separated by commas; empty: of none.",
+  ),
+  logLevel: setting(
+    "ENTRIES_LOG_LEVEL",
+    logLevel,
+    "info",
+    "The least important events to log: error, warn, info or debug.",
+  ),
+};
 
-/** The settings by group, in the order of sample.env. */
-export const GROUPS = {
-  "Server": {
-    bindAddress: setting<string>("ENTRIES_BIND_ADDRESS", host, "127.0.0.1", "Address to listen on; 0.0.0.0 or :: for all of this machine's."),
-    port: setting<number>("ENTRIES_PORT", integer(0, 65_535), "9000", "TCP port to listen on; 0 takes a free one. --port wins over it."),
-    dataDir: setting<string>("ENTRIES_DATA_DIR", text("the path of a directory"), "./entries-data", "Directory of the embedded database, of generated secrets and of mail that is not sent. --data-dir wins over it."),
-    publicUrl: setting<string>("ENTRIES_PUBLIC_URL", webAddress, (read) => `http://127.0.0.1:${read("ENTRIES_PORT")}`, "Where clients reach this server; the base of links in mails. Default: http://127.0.0.1 with the port."),
-    corsAllowedOrigins: setting<readonly string[]>("ENTRIES_CORS_ALLOWED_ORIGINS", list, "", "Origins of web apps on other sites that may use this server with cookies, separated by commas, like https://app.example.org."),
-    trustedProxies: setting<readonly string[]>("ENTRIES_TRUSTED_PROXIES", networks, "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7", "Proxies whose X-Forwarded-For header is believed, separated by commas; empty: none."),
-    logLevel: setting<LogLevelOf>("ENTRIES_LOG_LEVEL", logLevel, "info", "The least important events that are logged: error, warn, info or debug."),
+const DATABASE = {
+  databaseUrl: optional(
+    "ENTRIES_DATABASE_URL",
+    databaseUrl,
+    "A PostgreSQL database. Without it and without ENTRIES_DB_HOSTNAME and its companions the embedded one in the data directory is used.",
+    { isSecret: true },
+  ),
+  databaseHostname: optional("ENTRIES_DB_HOSTNAME", host, "The other way to name a database, in parts: its host."),
+  databasePort: setting("ENTRIES_DB_PORT", integer(1, 65_535), "5432", "Its port."),
+  databaseName: optional("ENTRIES_DB_NAME", text("the name of a database"), "Its name."),
+  databaseUsername: optional("ENTRIES_DB_USERNAME", text("the name of a database role"), "The role to connect as."),
+  databasePassword: optional("ENTRIES_DB_PASSWORD", textOrEmpty("a password"), "The password of that role.", {
+    isSecret: true,
+  }),
+  databaseConnectionsMax: setting(
+    "ENTRIES_DB_MAX_CONNECTIONS",
+    integer(1, 10_000),
+    "10",
+    "Most connections to the database at a time.",
+  ),
+  databaseIdleTimeoutSecs: setting(
+    "ENTRIES_DB_IDLE_TIMEOUT_SECS",
+    integer(1, DAY_SECS),
+    "30",
+    "Seconds after which an idle connection is closed.",
+  ),
+  databaseConnectionTimeoutSecs: setting(
+    "ENTRIES_DB_CONNECTION_TIMEOUT_SECS",
+    integer(1, DAY_SECS),
+    "30",
+    "Longest wait for a connection in seconds.",
+  ),
+  databaseLifetimeSecs: setting(
+    "ENTRIES_DB_MAX_LIFETIME_SECS",
+    integer(1, 30 * DAY_SECS),
+    "300",
+    "Seconds after which a connection is replaced by a new one.",
+  ),
+};
+
+const SECRETS = {
+  tokenSigningKey: optional(
+    "ENTRIES_TOKEN_SIGNING_KEY_B64",
+    secretBytes(64),
+    "Signs tokens. Changing it ends every session.",
+    { isSecret: true },
+  ),
+  authStringHashKey: optional(
+    "ENTRIES_AUTH_STRING_HASH_KEY_B64",
+    secretBytes(32),
+    "Goes into every password hash. Without it no password can be checked ever again: keep a copy.",
+    { isSecret: true },
+  ),
+  tokenEncryptionKey: optional(
+    "ENTRIES_TOKEN_ENCRYPTION_KEY_B64",
+    secretBytes(16),
+    "Encrypts user and session ids in tokens. Default: derived from the signing key.",
+    { isSecret: true },
+  ),
+};
+
+const PASSWORDS = {
+  authStringHashIterations: setting(
+    "ENTRIES_AUTH_STRING_HASH_ITERATIONS",
+    integer(2, 64),
+    "4",
+    "Iterations of argon2id when the server hashes what a client signs in with.",
+  ),
+  authStringHashMemCostKib: setting(
+    "ENTRIES_AUTH_STRING_HASH_MEM_COST_KIB",
+    integer(HASH_MEMORY_MIN_KIB, HASH_MEMORY_MAX_KIB),
+    "32768",
+    "Its memory in KiB.",
+  ),
+  hashQueueMax: setting(
+    "ENTRIES_HASH_QUEUE_MAX",
+    integer(1, 100_000),
+    "64",
+    "Most hashes that wait to be computed; a request beyond that is answered 503.",
+  ),
+  clientAuthStringHashIterations: setting(
+    "ENTRIES_CLIENT_AUTH_STRING_HASH_ITERATIONS",
+    integer(2, 64),
+    "10",
+    "Iterations that clients use for their own argon2id; answered for unknown addresses, to look like a real account.",
+  ),
+  clientAuthStringHashMemCostKib: setting(
+    "ENTRIES_CLIENT_AUTH_STRING_HASH_MEM_COST_KIB",
+    integer(HASH_MEMORY_MIN_KIB, HASH_MEMORY_MAX_KIB),
+    "65536",
+    "Its memory in KiB.",
+  ),
+  clientAuthStringHashThreads: setting(
+    "ENTRIES_CLIENT_AUTH_STRING_HASH_THREADS",
+    integer(1, 16),
+    "2",
+    "Its number of threads.",
+  ),
+};
+
+const LIFETIMES = {
+  accessTokenLifetimeMins: setting(
+    "ENTRIES_ACCESS_TOKEN_LIFETIME_MINS",
+    integer(1, YEAR_MINS),
+    "15",
+    "Lifetime of an access token in minutes.",
+  ),
+  refreshTokenLifetimeDays: setting(
+    "ENTRIES_REFRESH_TOKEN_LIFETIME_DAYS",
+    integer(1, 3650),
+    "30",
+    "Lifetime of a session that is not used, in days.",
+  ),
+  signinTokenLifetimeMins: setting(
+    "ENTRIES_SIGNIN_TOKEN_LIFETIME_MINS",
+    integer(1, YEAR_MINS),
+    "30",
+    "Minutes between the password and the passcode of a sign-in.",
+  ),
+  otpLifetimeMins: setting(
+    "ENTRIES_OTP_LIFETIME_MINS",
+    integer(1, YEAR_MINS),
+    "10",
+    "Lifetime of a one-time passcode in minutes.",
+  ),
+  otpSendMax: setting(
+    "ENTRIES_OTP_SEND_MAX_PER_PERIOD",
+    integer(1, 1000),
+    "5",
+    "Most passcodes that are sent to one account for one purpose per period.",
+  ),
+  otpSendPeriodMins: setting(
+    "ENTRIES_OTP_SEND_PERIOD_MINS",
+    integer(1, 1440),
+    "15",
+    "Length of that period in minutes.",
+  ),
+};
+
+const SIZES = {
+  bodySizeMaxMb: setting(
+    "ENTRIES_PROTOBUF_MAX_SIZE_MB",
+    integer(1, 1024),
+    "100",
+    "Largest request body in MB, protobuf and JSON. Routes without a token take less.",
+  ),
+  smallObjectSizeMaxKb: setting(
+    "ENTRIES_MAX_SMALL_OBJECT_SIZE_KB",
+    integer(1, SIZE_MAX_KB),
+    "4",
+    "Largest encrypted container, category or entry, and info of an invitation, in KB.",
+  ),
+  keystoreSizeMaxKb: setting(
+    "ENTRIES_MAX_KEYSTORE_SIZE_KB",
+    integer(1, SIZE_MAX_KB),
+    "80000",
+    "Largest encrypted keystore of a user in KB.",
+  ),
+  preferencesSizeMaxKb: setting(
+    "ENTRIES_MAX_USER_PREFERENCES_SIZE_KB",
+    integer(1, SIZE_MAX_KB),
+    "32",
+    "Largest encrypted preferences of a user in KB.",
+  ),
+  encryptionKeySizeMaxKb: setting(
+    "ENTRIES_MAX_ENCRYPTION_KEY_SIZE_KB",
+    integer(1, SIZE_MAX_KB),
+    "4",
+    "Largest salt, public key or encrypted key in KB.",
+  ),
+  authStringLengthMax: setting(
+    "ENTRIES_MAX_AUTH_STRING_LENGTH",
+    integer(1, 1_048_576),
+    "1024",
+    "Longest auth string in bytes.",
+  ),
+  containerFetchCountMax: setting(
+    "ENTRIES_MAX_CONTAINER_FETCH_COUNT",
+    integer(1, 100_000),
+    "50",
+    "Most containers in one fetch.",
+  ),
+  entriesPerContainerMax: setting(
+    "ENTRIES_MAX_ENTRIES_PER_CONTAINER",
+    integer(1, I32_MAX),
+    "20000",
+    "Most entries in a container; deleted ones do not count.",
+  ),
+  categoriesPerContainerMax: setting(
+    "ENTRIES_MAX_CATEGORIES_PER_CONTAINER",
+    integer(1, I32_MAX),
+    "1000",
+    "Most categories in a container; deleted ones do not count.",
+  ),
+};
+
+const LIMITS = {
+  limiters: {
+    create: limiterClass("CREATE", "requests that create something", [20, 30], [3000, 60]),
+    read: limiterClass("READ", "requests that read", [100, 30], [5000, 60]),
+    modify: limiterClass("MODIFY", "requests that change something", [30, 30], [3500, 60]),
+    "expensive-auth": limiterClass("EXPENSIVE_AUTH", "sign-ins and other password checks", [8, 120], [400, 60]),
+    "light-auth": limiterClass("LIGHT_AUTH", "requests about tokens and passcodes", [15, 30], [2000, 60]),
+    "error-report": limiterClass("ERROR_REPORT", "error reports", [10, 60], [500, 60]),
   },
-} as const;
+  limiterWarnEvery: setting(
+    "ENTRIES_LIMITER_WARN_EVERY_OVER_LIMIT",
+    integer(0, U32_MAX),
+    "50",
+    "Log the first blocked request of a client and every one of this many after it; 0: log none.",
+  ),
+  signinLimiterMax: setting(
+    "ENTRIES_SIGNIN_LIMITER_MAX_PER_PERIOD",
+    integer(1, U32_MAX),
+    "6",
+    "Most failed password checks of one address from one network per period; ten times that from everywhere.",
+  ),
+  signinLimiterPeriodSecs: setting(
+    "ENTRIES_SIGNIN_LIMITER_PERIOD_SECS",
+    integer(1, LIMITER_PERIOD_MAX_SECS),
+    "600",
+    "Length of that period in seconds.",
+  ),
+};
+
+const MAIL = {
+  smtpAddress: optional(
+    "ENTRIES_SMTP_ADDRESS",
+    host,
+    "The mail relay's host. Without it mail is written to the directory outbox in the data directory.",
+  ),
+  smtpSecurity: setting(
+    "ENTRIES_SMTP_SECURITY",
+    oneOf("starttls", "tls", "plain"),
+    "starttls",
+    "How the connection to the relay is encrypted: starttls, tls from the first byte, or plain for a relay on this machine.",
+  ),
+  smtpPort: setting(
+    "ENTRIES_SMTP_PORT",
+    integer(1, 65_535),
+    (read) => SMTP_PORTS[read("ENTRIES_SMTP_SECURITY") ?? ""],
+    "The relay's port. Default: 587 for starttls, 465 for tls, 25 for plain.",
+  ),
+  smtpUsername: optional("ENTRIES_SMTP_USERNAME", textOrEmpty("a user name"), "The user at the relay, if it wants one.", {
+    alias: "ENTRIES_AMAZON_SES_USERNAME",
+  }),
+  smtpPassword: optional("ENTRIES_SMTP_PASSWORD", textOrEmpty("a password"), "That user's password.", {
+    isSecret: true,
+    alias: "ENTRIES_AMAZON_SES_KEY",
+  }),
+  emailFrom: setting(
+    "ENTRIES_EMAIL_FROM_ADDR",
+    mailbox,
+    "Entries <entries@localhost>",
+    "Sender of the mails. Must be set with a relay.",
+  ),
+  emailReplyTo: setting(
+    "ENTRIES_EMAIL_REPLY_TO_ADDR",
+    mailbox,
+    (read) => read("ENTRIES_EMAIL_FROM_ADDR"),
+    "Where answers to the mails go. Default: the sender.",
+  ),
+};
+
+const OLD_SWITCHES = {
+  isEmailEnabled: optional(
+    "ENTRIES_EMAIL_ENABLED",
+    boolean,
+    "false: as without ENTRIES_SMTP_ADDRESS. Leave that out instead.",
+  ),
+  usesForwardedFor: optional(
+    "ENTRIES_RATE_LIMITER_USE_X_FORWARDED_FOR",
+    boolean,
+    "false: as with an empty ENTRIES_TRUSTED_PROXIES. Use that instead.",
+  ),
+};
+
+export const GROUPS = [
+  { title: "Server", settings: SERVER },
+  { title: "Database", settings: DATABASE },
+  { title: "Secrets (made at the first start with the embedded database)", settings: SECRETS },
+  { title: "Password hashing", settings: PASSWORDS },
+  { title: "Lifetimes", settings: LIFETIMES },
+  { title: "Sizes and counts", settings: SIZES },
+  { title: "Request limits", settings: LIMITS },
+  { title: "Mail", settings: MAIL },
+  { title: "Switches of the reference server, for old files", settings: OLD_SWITCHES },
+] as const;
+
+export const SETTINGS = {
+  ...SERVER,
+  ...DATABASE,
+  ...SECRETS,
+  ...PASSWORDS,
+  ...LIFETIMES,
+  ...SIZES,
+  ...LIMITS,
+  ...MAIL,
+  ...OLD_SWITCHES,
+};

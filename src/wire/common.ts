@@ -1,5 +1,5 @@
 /** Messages that several features share (messages.md, "Shared parts"), and the error body. */
-import { bytes, errorType, int64, optional, string, strings, timestamp, uint32, uint64, uuid } from "./field.ts";
+import { bytes, errorType, int64, optional, string, timestamp, uint32, uint64, uuid } from "./field.ts";
 import { defineMessage, type MessageType } from "./message.ts";
 
 /** The wire form of `timestamp` fields. In code and in JSON they are plain values, so nobody uses this directly. */
@@ -28,17 +28,6 @@ export const Entry = defineMessage("Entry", {
   deleted_at: optional(timestamp(7)),
 });
 export type Entry = MessageType<typeof Entry>;
-
-/** Replaces a container's, a user's preferences' or a user's keystore's blob. */
-export const EncryptedBlobUpdate = defineMessage("EncryptedBlobUpdate", {
-  encrypted_blob: bytes(1),
-  version_nonce: int64(2),
-  expected_previous_version_nonce: int64(3),
-});
-export type EncryptedBlobUpdate = MessageType<typeof EncryptedBlobUpdate>;
-
-export const ContainerAccessTokenList = defineMessage("ContainerAccessTokenList", { tokens: strings(1) });
-export type ContainerAccessTokenList = MessageType<typeof ContainerAccessTokenList>;
 
 export const ServerErrorResponse = defineMessage("ServerErrorResponse", {
   err_type: errorType(1),

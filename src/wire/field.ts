@@ -33,13 +33,19 @@ function required<T>(number: number, kind: Kind<T>): RequiredField<T> {
   return { number, presence: "required", kind };
 }
 
+/** True or false. */
 export const bool = (number: number): RequiredField<boolean> => required(number, boolKind);
 /** A decoded value is a view of the request body: copy it before keeping it longer than the request. */
 export const bytes = (number: number): RequiredField<Uint8Array> => required(number, bytesKind);
+/** Valid UTF-8, of any length. */
 export const string = (number: number): RequiredField<string> => required(number, stringKind);
+/** A number from -2^31 to 2^31 - 1. */
 export const int32 = (number: number): RequiredField<number> => required(number, int32Kind);
+/** A bigint from -2^63 to 2^63 - 1. */
 export const int64 = (number: number): RequiredField<bigint> => required(number, int64Kind);
+/** A number from 0 to 2^32 - 1. */
 export const uint32 = (number: number): RequiredField<number> => required(number, uint32Kind);
+/** A bigint from 0 to 2^64 - 1. */
 export const uint64 = (number: number): RequiredField<bigint> => required(number, uint64Kind);
 /** Canonical lower-case text in code. */
 export const uuid = (number: number): RequiredField<string> => required(number, uuidKind);
@@ -47,6 +53,7 @@ export const uuid = (number: number): RequiredField<string> => required(number, 
 export const timestamp = (number: number): RequiredField<bigint> => required(number, timestampKind);
 /** The error's name in code. */
 export const errorType = (number: number): RequiredField<ErrorType> => required(number, errorTypeKind);
+/** Another message. */
 export const message = <T>(number: number, of: Message<T>): RequiredField<T> => required(number, of.kind);
 
 /** Any number of messages, also none; absent means none. */

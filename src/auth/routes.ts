@@ -1,0 +1,206 @@
+import { randomUUID } from "node:crypto";
+import { auth as queries, user as userQueries } from "../db/queries.ts";
+import { requireAddress } from "../emailAddress.ts";
+import { ApiError } from "../errors.ts";
+import { clientNetwork } from "../http/address.ts";
+import { removeCookie, setTokenCookie } from "../http/cookies.ts";
+import { newCsrfToken } from "../http/csrf.ts";
+import { type Context, endpoint } from "../http/endpoint.ts";
+import { nowMicros, type Services } from "../services.ts";
+import { createChallenge, takeChallenge } from "./challenge.ts";
+import { AuthenticatedSession, CredentialPair, Otp, SigninNonceAndHashParams, SigninToken, TokenPair } from "./messages.ts";
+import { OTP_DIGITS, otpHmac, sendOtp } from "./otp.ts";
+import { endSession, issueTokens, refreshSession } from "./session.ts";
+import { giveSigninToken, issueSigninToken } from "./signinToken.ts";
+
+const CSRF_COOKIE_SECS = 86_400;
+
+export const authRoutes = [
+  endpoint(
+    {
+      method: "GET",
+      path: "/api/auth/csrf-token",
+      summary: "Gives a browser the token that it must send back with every change. Always JSON.",
+      limit: "light-auth",
+      tokens: {},
+    },
+    async ({ setCookie }) => {
+      const csrf_token = newCsrfToken();
+      setTokenCookie(setCookie, "x-csrf-token", csrf_token, CSRF_COOKIE_SECS);
+      return Response.json({ csrf_token });
+    },
+  ),
+
+  endpoint(
+    {
+      method: "GET",
+      path: "/api/auth/nonce-and-auth-string-params",
+      summary: "A fresh sign-in nonce for an address, and how its client hashes the password. Same for unknown addresses.",
+      limit: "read",
+      tokens: {},
+      response: SigninNonceAndHashParams,
+    },
+    async ({ services, query }) => {
+      const [email, ...more] = query.getAll("email");
+      if (email === undefined || more.length > 0) {
+        throw new ApiError("PREHANDLER", "The query needs the parameter email, once.");
+      }
+      return createChallenge(services, email);
+    },
+  ),
+
+  endpoint(
+    {
+      method: "POST",
+      path: "/api/auth/sign-in",
+      summary: "Checks the password and mails a one-time passcode.",
+      limit: "expensive-auth",
+      tokens: {},
+      request: CredentialPair,
+      response: SigninToken,
+    },
+    async (context) => {
+      const user_id = await checkPassword(context);
+      const token = issueSigninToken(context.services, user_id);
+      await sendOtp(context.services, "sign-in", user_id, token.mac);
+      return giveSigninToken(context, token.text);
+    },
+  ),
+
+  endpoint(
+    {
+      method: "POST",
+      path: "/api/auth/otp/verify",
+      summary: "Exchanges sign-in token and passcode for a session and what a device needs to decrypt.",
+      limit: "light-auth",
+      tokens: { signIn: true },
+      request: Otp,
+      response: AuthenticatedSession,
+    },
+    async ({ services, body, proofs: { signIn }, setCookie }) => {
+      if (body.value.length > OTP_DIGITS) throw wrongOtp();
+      const session_id = randomUUID();
+      const { user_id } = signIn;
+      const issued = issueTokens(services, user_id, session_id);
+      const session = await queries.verify_otp(services.db, {
+        user_id,
+        otp_hmac: otpHmac(services, "sign-in", user_id, signIn.mac, body.value),
+        now: nowMicros(services),
+        session_id,
+        refresh_token_hash: issued.refresh_token_hash,
+        session_expiration: issued.session_expiration,
+      });
+      if (!session) throw wrongOtp();
+      if (!signIn.isFromCookie) return { ...session, tokens: { ...issued, server_time: nowMicros(services) } };
+      setSessionCookies(services, setCookie, issued);
+      removeCookie(setCookie, "x-signin-token");
+      return session;
+    },
+  ),
+
+  endpoint(
+    {
+      method: "POST",
+      path: "/api/auth/otp/resend-signin-otp",
+      summary: "Mails another passcode for a sign-in; the previous one is void.",
+      limit: "light-auth",
+      tokens: { signIn: true },
+    },
+    async ({ services, proofs: { signIn } }) => {
+      await sendOtp(services, "sign-in", signIn.user_id, signIn.mac);
+      return undefined;
+    },
+  ),
+
+  endpoint(
+    {
+      method: "POST",
+      path: "/api/auth/token/refresh",
+      summary: "Exchanges a refresh token for the next pair of tokens. Each works once.",
+      limit: "light-auth",
+      tokens: { refresh: true },
+      response: TokenPair,
+    },
+    async ({ services, proofs: { refresh }, setCookie }) => {
+      const issued = await refreshSession(services, refresh);
+      if (!refresh.isFromCookie) return { ...issued, server_time: nowMicros(services) };
+      setSessionCookies(services, setCookie, issued);
+      return undefined;
+    },
+  ),
+
+  endpoint(
+    {
+      method: "POST",
+      path: "/api/auth/logout",
+      summary: "Ends the session of the refresh token.",
+      limit: "light-auth",
+      tokens: { user: true, refresh: true },
+    },
+    async ({ services, proofs: { user, refresh }, setCookie }) => {
+      if (user.user_id !== refresh.user_id) {
+        throw new ApiError("USER_DISALLOWED", "The two tokens belong to different users.");
+      }
+      await endSession(services, refresh);
+      if (user.isFromCookie || refresh.isFromCookie) {
+        removeCookie(setCookie, "x-access-token");
+        removeCookie(setCookie, "x-refresh-token");
+      }
+      return undefined;
+    },
+  ),
+];
+
+/**
+ * The sign-in check (decisions A1, A6, A16): an unknown address takes the same steps and the same work as a wrong
+ * password.
+ *
+ * @returns the user's id
+ * @throws ApiError INCORRECTLY_FORMED, TOO_MANY_ATTEMPTS, INCORRECT_NONCE, INCORRECT_CREDENTIAL, PREHANDLER 503
+ */
+async function checkPassword(context: Context<Record<never, never>, CredentialPair>): Promise<string> {
+  const { services, body, clientAddress } = context;
+  const { config, db, passwords, signinAttempts } = services;
+  const address = requireAddress("email", body.email);
+  const attempt = signinAttempts.begin(address, clientAddress === undefined ? "local" : clientNetwork(clientAddress));
+  try {
+    const account = await takeChallenge(services, address, body.nonce);
+    if (!account.challenge_was_valid) {
+      attempt.succeed(); // no guess was checked
+      throw new ApiError("INCORRECT_NONCE", "The nonce is unknown, used or expired; fetch a new one.");
+    }
+    if (body.auth_string.length > config.authStringLengthMax) throw wrongPassword();
+    const stored = account.auth_string_hash ?? undefined;
+    const isRight = await passwords.verify(stored, body.auth_string);
+    if (!isRight || stored === undefined || account.user_id === null) throw wrongPassword();
+    attempt.succeed();
+    if (passwords.isOutdated(stored)) {
+      const next_hash = await passwords.hash(body.auth_string);
+      await userQueries.upgrade_auth_string_hash(db, { user_id: account.user_id, previous_hash: stored, next_hash });
+    }
+    return account.user_id;
+  } catch (error) {
+    // Overload and a database that is away are no wrong password.
+    if (!(error instanceof ApiError) || error.status === 503) attempt.succeed();
+    throw error;
+  }
+}
+
+function setSessionCookies(
+  { config }: Services,
+  setCookie: (cookie: string) => void,
+  tokens: { access_token: string; refresh_token: string },
+): void {
+  setTokenCookie(setCookie, "x-access-token", tokens.access_token, config.accessTokenLifetimeMins * 60);
+  setTokenCookie(setCookie, "x-refresh-token", tokens.refresh_token, config.refreshTokenLifetimeDays * 86_400);
+}
+
+/** The same for an unknown address and a wrong password. */
+function wrongPassword(): ApiError {
+  return new ApiError("INCORRECT_CREDENTIAL", "The address or the password is wrong.");
+}
+
+/** The same for wrong, expired, used-up and voided passcodes. */
+function wrongOtp(): ApiError {
+  return new ApiError("INCORRECT_CREDENTIAL", "The passcode is wrong or expired.");
+}

@@ -1,0 +1,44 @@
+import { ApiError } from "./errors.ts";
+
+/** Longest address that the tables hold, in characters (decision W8). */
+const CHARACTERS_MAX = 255;
+
+/** The form in which addresses are stored and looked up: ASCII letters in lower case, nothing trimmed (W10). */
+export function lowerCased(address: string): string {
+  return address.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
+/**
+ * Checks an address by the rules of accounts.md 4.1, which an account of the reference may have been made with.
+ *
+ * @param field name of the field, for the message
+ * @returns the address in lower case
+ * @throws ApiError INCORRECTLY_FORMED
+ */
+export function requireAddress(field: string, address: string): string {
+  const [local = "", domain = "", ...more] = address.split("@");
+  const isWellFormed =
+    address.length <= CHARACTERS_MAX &&
+    /^[\x01-\x1f\x21-\x7f]*$/.test(address) &&
+    !address.includes("@.") &&
+    more.length === 0 &&
+    local !== "" &&
+    domain.length >= 3 &&
+    domain.includes(".") &&
+    !domain.endsWith(".");
+  if (!isWellFormed) throw new ApiError("INCORRECTLY_FORMED", `${field} is not an e-mail address.`);
+  return lowerCased(address);
+}
+
+/**
+ * Checks an address that is to be stored: as above, and without control characters, quotes and angle brackets (W10).
+ *
+ * @returns the address in lower case
+ * @throws ApiError INCORRECTLY_FORMED
+ */
+export function requireNewAddress(field: string, address: string): string {
+  if (/[\x00-\x1f\x7f"<>]/.test(address)) {
+    throw new ApiError("INCORRECTLY_FORMED", `${field} holds a character that is not allowed in an e-mail address.`);
+  }
+  return requireAddress(field, address);
+}

@@ -1,0 +1,112 @@
+import { randomUUID } from "node:crypto";
+import { SigninToken } from "../auth/messages.ts";
+import { mailOtp, newOtp, OTP_ATTEMPTS, otpExpiration, otpHmac } from "../auth/otp.ts";
+import { giveSigninToken, issueSigninToken } from "../auth/signinToken.ts";
+import type { Config } from "../config.ts";
+import { isRecipientPublicKey } from "../crypto/recipientKey.ts";
+import { requireNewAddress } from "../emailAddress.ts";
+import { ApiError } from "../errors.ts";
+import { endpoint } from "../http/endpoint.ts";
+import { encryptionKeyBytesMax, requireSizes } from "../http/sizes.ts";
+import { nowMicros } from "../services.ts";
+import { createUser, requireFreeAddress } from "./dao.ts";
+import { requireHashParameters, requireNotEmpty, requireSalt, SALT_BYTES_MAX } from "./hashParameters.ts";
+import { NewUser } from "./messages.ts";
+
+const SIGN_UP_BODY_BYTES_MAX = 4 * 1024 * 1024;
+/** An account whose address is never verified is removed after this. */
+const VERIFICATION_DEADLINE_MICROS = 7n * 86_400_000_000n;
+
+export const userRoutes = [
+  endpoint(
+    {
+      method: "POST",
+      path: "/api/user",
+      summary: "Makes an account and mails a passcode to its address.",
+      limit: "expensive-auth",
+      tokens: {},
+      request: NewUser,
+      response: SigninToken,
+      status: 201,
+      publicBodyBytesMax: SIGN_UP_BODY_BYTES_MAX,
+    },
+    async (context) => {
+      const { services, body } = context;
+      const { db, passwords } = services;
+      const email = requireAcceptable(body, services.config);
+      await requireFreeAddress(db, email); // before the expensive part; the insert decides
+      const [auth_string_hash, recovery_key_auth_hash_rehashed] = await Promise.all([
+        passwords.hash(body.auth_string),
+        passwords.hash(body.recovery_key_auth_hash),
+      ]);
+      const id = randomUUID();
+      const token = issueSigninToken(services, id);
+      const otp = newOtp();
+      const now = nowMicros(services);
+      await createUser(db, {
+        ...body,
+        id,
+        email,
+        auth_string_hash,
+        recovery_key_auth_hash_rehashed,
+        verification_deadline: now + VERIFICATION_DEADLINE_MICROS,
+        otp_hmac: otpHmac(services, "sign-in", id, token.mac, otp),
+        otp_expiration: otpExpiration(services),
+        otp_attempts: OTP_ATTEMPTS,
+        now,
+      });
+      mailOtp(services, email, otp);
+      return giveSigninToken(context, token.text);
+    },
+  ),
+];
+
+/**
+ * Sizes first, then form and ranges (decision W8).
+ *
+ * @returns the address in lower case
+ * @throws ApiError INPUT_TOO_LARGE, INCORRECTLY_FORMED
+ */
+function requireAcceptable(user: NewUser, config: Config): string {
+  const keyBytesMax = encryptionKeyBytesMax(config);
+  const saltBytesMax = Math.min(keyBytesMax, SALT_BYTES_MAX);
+  requireSizes([
+    ["auth_string", user.auth_string, config.authStringLengthMax],
+    ["auth_string_hash_salt", user.auth_string_hash_salt, saltBytesMax],
+    ["password_encryption_key_salt", user.password_encryption_key_salt, saltBytesMax],
+    ["recovery_key_hash_salt_for_encryption", user.recovery_key_hash_salt_for_encryption, saltBytesMax],
+    ["recovery_key_hash_salt_for_recovery_auth", user.recovery_key_hash_salt_for_recovery_auth, saltBytesMax],
+    ["recovery_key_auth_hash", user.recovery_key_auth_hash, keyBytesMax],
+    ["encryption_key_encrypted_with_password", user.encryption_key_encrypted_with_password, keyBytesMax],
+    ["encryption_key_encrypted_with_recovery_key", user.encryption_key_encrypted_with_recovery_key, keyBytesMax],
+    ["public_key", user.public_key, keyBytesMax],
+    ["preferences_encrypted", user.preferences_encrypted, config.preferencesSizeMaxKb * 1024],
+    ["user_keystore_encrypted", user.user_keystore_encrypted, config.keystoreSizeMaxKb * 1024],
+  ]);
+  const email = requireNewAddress("email", user.email);
+  requireNotEmpty("auth_string", user.auth_string);
+  requireNotEmpty("recovery_key_auth_hash", user.recovery_key_auth_hash);
+  requireSalt("auth_string_hash_salt", user.auth_string_hash_salt);
+  requireSalt("password_encryption_key_salt", user.password_encryption_key_salt);
+  requireSalt("recovery_key_hash_salt_for_encryption", user.recovery_key_hash_salt_for_encryption);
+  requireSalt("recovery_key_hash_salt_for_recovery_auth", user.recovery_key_hash_salt_for_recovery_auth);
+  requireHashParameters("auth_string_hash", {
+    mem_cost_kib: user.auth_string_hash_mem_cost_kib,
+    threads: user.auth_string_hash_threads,
+    iterations: user.auth_string_hash_iterations,
+  });
+  requireHashParameters("password_encryption_key", {
+    mem_cost_kib: user.password_encryption_key_mem_cost_kib,
+    threads: user.password_encryption_key_threads,
+    iterations: user.password_encryption_key_iterations,
+  });
+  requireHashParameters("recovery_key_hash", {
+    mem_cost_kib: user.recovery_key_hash_mem_cost_kib,
+    threads: user.recovery_key_hash_threads,
+    iterations: user.recovery_key_hash_iterations,
+  });
+  if (!isRecipientPublicKey(user.public_key)) {
+    throw new ApiError("INCORRECTLY_FORMED", "public_key must be an RSA key of at least 2048 bits, as SPKI in DER.");
+  }
+  return email;
+}

@@ -1,11 +1,11 @@
-import type { Config } from "./config.ts";
-import type { DerivedKeys } from "./crypto/derivedKeys.ts";
-import type { Passwords } from "./crypto/passwords.ts";
-import type { UserTokens } from "./crypto/userTokens.ts";
+import type { CompleteConfig, Config } from "./config.ts";
+import { type DerivedKeys, deriveKeys } from "./crypto/derivedKeys.ts";
+import { createPasswords, type Passwords } from "./crypto/passwords.ts";
+import { createUserTokens, type UserTokens } from "./crypto/userTokens.ts";
 import type { Db } from "./db/query.ts";
-import type { Access } from "./http/access.ts";
-import type { AttemptLimiter, Limiter } from "./http/limits.ts";
-import type { RevokedSessions } from "./http/revokedSessions.ts";
+import { type Access, createAccess } from "./http/access.ts";
+import { type AttemptLimiter, createAttemptLimiter, createLimiter, type Limiter } from "./http/limits.ts";
+import { followRevokedSessions, type RevokedSessions } from "./http/revokedSessions.ts";
 import type { Log } from "./log.ts";
 import type { Mailer } from "./mail/mailer.ts";
 
@@ -24,6 +24,37 @@ export interface Services {
   signinAttempts: AttemptLimiter;
   /** Milliseconds since the epoch; tests move it. */
   now: () => number;
+}
+
+/**
+ * Builds the services of one process on a database whose schema is up to date.
+ *
+ * @param config with its secrets complete
+ * @param now milliseconds since the epoch; only tests give another clock than the system's
+ */
+export async function createServices(
+  config: CompleteConfig,
+  db: Db,
+  mailer: Mailer,
+  log: Log,
+  now: () => number = Date.now,
+): Promise<Services> {
+  const keys = deriveKeys(config.tokenSigningKey, config.tokenEncryptionKey);
+  const tokens = createUserTokens(config.tokenSigningKey, keys.tokenEncryption);
+  const passwords = createPasswords({
+    pepper: config.authStringHashKey,
+    memCostKib: config.authStringHashMemCostKib,
+    iterations: config.authStringHashIterations,
+    queueMax: config.hashQueueMax,
+  });
+  const revokedSessions = await followRevokedSessions(db, config.accessTokenLifetimeMins * 60_000, now);
+  const access = createAccess({ db, tokens, revokedSessions, now });
+  const limiter = createLimiter(config.limiters, { log, warnEvery: config.limiterWarnEvery });
+  const signinAttempts = createAttemptLimiter({
+    max: config.signinLimiterMax,
+    periodSecs: config.signinLimiterPeriodSecs,
+  });
+  return { config, db, log, mailer, keys, passwords, tokens, revokedSessions, access, limiter, signinAttempts, now };
 }
 
 /** The server's clock in microseconds since the epoch, as rows and messages hold it. */

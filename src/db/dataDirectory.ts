@@ -200,6 +200,15 @@ export function removeStalePidFile(cluster: string): void {
   rmSync(join(cluster, "postmaster.pid"), { force: true });
 }
 
+/** Removes a file or directory. What resists, because a process in it is still dying, is left to the next start. */
+export function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // See above.
+  }
+}
+
 /** Writes a directory's list of names to disk. */
 export function syncDirectory(path: string): void {
   const fileDescriptor = openSync(path, "r");

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, realpathSync, renameSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, realpathSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import postgres from "postgres";
 import type { Log } from "../log.ts";
@@ -10,6 +10,7 @@ import {
   inspectCluster,
   lockDataDirectory,
   messageOf,
+  removeIfPossible,
   removeStalePidFile,
   syncDirectory,
 } from "./dataDirectory.ts";
@@ -68,7 +69,7 @@ const CLUSTER_DEFAULTS: Record<string, string> = {
   max_logical_replication_workers: "0",
 };
 
-/** A user of this name in the command line of a process tells that it is one of ours. */
+/** Stands in the command line of our PostgreSQL, and so tells it from one that somebody started by hand. */
 const CLUSTER_NAME = "entries-server";
 
 /** What must hold at every start, whatever postgresql.conf says. */
@@ -139,19 +140,11 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   }
 }
 
-/** Removes what earlier versions and killed starts left behind. What resists, because it is still dying, goes next time. */
+/** Removes what earlier versions and killed starts left behind. */
 function removeAllBut(kept: string | undefined, directory: string, prefixes: readonly string[]): void {
   for (const name of readdirSync(directory)) {
     const path = join(directory, name);
     if (path !== kept && prefixes.some((prefix) => name.startsWith(prefix))) removeIfPossible(path);
-  }
-}
-
-function removeIfPossible(path: string): void {
-  try {
-    rmSync(path, { recursive: true, force: true });
-  } catch {
-    // The next start tries again.
   }
 }
 

@@ -54,7 +54,6 @@ export async function unpackPostgres(unpackRoot: string, durable: boolean): Prom
   const unfinished = mkdtempSync(join(unpackRoot, "unpacking-"));
   try {
     await fill(unfinished);
-    Bun.gc(true); // the unpacked archive, 50 MB, would otherwise stay in memory for long
     makeReadable(unfinished);
     if (durable) syncFileSystem(unfinished);
     renameSync(unfinished, target);

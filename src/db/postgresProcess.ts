@@ -1,8 +1,7 @@
 import { spawn } from "node:child_process";
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Log } from "../log.ts";
-import { EmbeddedPostgresError, messageOf, readPostmasterPid } from "./dataDirectory.ts";
+import { EmbeddedPostgresError, messageOf, readPostmasterPid, removeIfPossible } from "./dataDirectory.ts";
 import type { PostgresUser } from "./postgresUser.ts";
 
 /**
@@ -90,7 +89,7 @@ export function runGuarded(
   const ended = new Promise<ProcessEnd>((resolve) => {
     const finish = (status: number) => {
       child.stdin.destroy();
-      rmSync(runtimeDir, { recursive: true, force: true });
+      removeIfPossible(runtimeDir);
       resolve({ status, lastLines: lastLines.join("\n") });
     };
     child.on("error", (error) => {
@@ -114,7 +113,7 @@ function spawnOrExplain(program: string, args: string[], user: PostgresUser, run
       stdio: ["pipe", "ignore", "pipe"],
     });
   } catch (error) {
-    rmSync(runtimeDir, { recursive: true, force: true });
+    removeIfPossible(runtimeDir);
     throw new EmbeddedPostgresError(
       `Cannot run ${program} as ${user.name} to start PostgreSQL: ${messageOf(error)}.` +
         (user.switchTo === undefined ? "" : " Start this server as an ordinary user."),

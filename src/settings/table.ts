@@ -80,19 +80,21 @@ const SERVER = {
 };
 
 const DATABASE = {
-  databaseUrl: optional(
-    "ENTRIES_DATABASE_URL",
-    databaseUrl,
-    "A PostgreSQL database. Without it and without ENTRIES_DB_HOSTNAME and its companions the embedded one in the data directory is used.",
-    { isSecret: true },
-  ),
-  databaseHostname: optional("ENTRIES_DB_HOSTNAME", host, "The other way to name a database, in parts: its host."),
-  databasePort: setting("ENTRIES_DB_PORT", integer(1, 65_535), "5432", "Its port."),
-  databaseName: optional("ENTRIES_DB_NAME", text("the name of a database"), "Its name."),
-  databaseUsername: optional("ENTRIES_DB_USERNAME", text("the name of a database role"), "The role to connect as."),
-  databasePassword: optional("ENTRIES_DB_PASSWORD", textOrEmpty("a password"), "The password of that role.", {
-    isSecret: true,
-  }),
+  externalDatabase: {
+    url: optional(
+      "ENTRIES_DATABASE_URL",
+      databaseUrl,
+      "A PostgreSQL database. Without it and without ENTRIES_DB_HOSTNAME and its companions the embedded one in the data directory is used.",
+      { isSecret: true },
+    ),
+    hostname: optional("ENTRIES_DB_HOSTNAME", host, "The other way to name a database, in parts: its host."),
+    port: setting("ENTRIES_DB_PORT", integer(1, 65_535), "5432", "Its port."),
+    name: optional("ENTRIES_DB_NAME", text("the name of a database"), "Its name."),
+    username: optional("ENTRIES_DB_USERNAME", text("the name of a database role"), "The role to connect as."),
+    password: optional("ENTRIES_DB_PASSWORD", textOrEmpty("a password"), "The password of that role.", {
+      isSecret: true,
+    }),
+  },
   databaseConnectionsMax: setting(
     "ENTRIES_DB_MAX_CONNECTIONS",
     integer(1, 10_000),
@@ -161,7 +163,7 @@ const PASSWORDS = {
   ),
   clientAuthStringHashIterations: setting(
     "ENTRIES_CLIENT_AUTH_STRING_HASH_ITERATIONS",
-    integer(2, 64),
+    integer(1, 64),
     "10",
     "Iterations that clients use for their own argon2id; answered for unknown addresses, to look like a real account.",
   ),
@@ -305,30 +307,32 @@ const LIMITS = {
 };
 
 const MAIL = {
-  smtpAddress: optional(
-    "ENTRIES_SMTP_ADDRESS",
-    host,
-    "The mail relay's host. Without it mail is written to the directory outbox in the data directory.",
-  ),
-  smtpSecurity: setting(
-    "ENTRIES_SMTP_SECURITY",
-    oneOf("starttls", "tls", "plain"),
-    "starttls",
-    "How the connection to the relay is encrypted: starttls, tls from the first byte, or plain for a relay on this machine.",
-  ),
-  smtpPort: setting(
-    "ENTRIES_SMTP_PORT",
-    integer(1, 65_535),
-    (read) => SMTP_PORTS[read("ENTRIES_SMTP_SECURITY") ?? ""],
-    "The relay's port. Default: 587 for starttls, 465 for tls, 25 for plain.",
-  ),
-  smtpUsername: optional("ENTRIES_SMTP_USERNAME", textOrEmpty("a user name"), "The user at the relay, if it wants one.", {
-    alias: "ENTRIES_AMAZON_SES_USERNAME",
-  }),
-  smtpPassword: optional("ENTRIES_SMTP_PASSWORD", textOrEmpty("a password"), "That user's password.", {
-    isSecret: true,
-    alias: "ENTRIES_AMAZON_SES_KEY",
-  }),
+  relay: {
+    address: optional(
+      "ENTRIES_SMTP_ADDRESS",
+      host,
+      "The mail relay's host. Without it mail is written to the directory outbox in the data directory.",
+    ),
+    security: setting(
+      "ENTRIES_SMTP_SECURITY",
+      oneOf("starttls", "tls", "plain"),
+      "starttls",
+      "How the connection to the relay is encrypted: starttls, tls from the first byte, or plain for a relay on this machine.",
+    ),
+    port: setting(
+      "ENTRIES_SMTP_PORT",
+      integer(1, 65_535),
+      (read) => SMTP_PORTS[read("ENTRIES_SMTP_SECURITY") ?? ""],
+      "The relay's port. Default: 587 for starttls, 465 for tls, 25 for plain.",
+    ),
+    username: optional("ENTRIES_SMTP_USERNAME", textOrEmpty("a user name"), "The user at the relay, if it wants one.", {
+      alias: "ENTRIES_AMAZON_SES_USERNAME",
+    }),
+    password: optional("ENTRIES_SMTP_PASSWORD", textOrEmpty("a password"), "That user's password.", {
+      isSecret: true,
+      alias: "ENTRIES_AMAZON_SES_KEY",
+    }),
+  },
   emailFrom: setting(
     "ENTRIES_EMAIL_FROM_ADDR",
     mailbox,
@@ -344,16 +348,18 @@ const MAIL = {
 };
 
 const OLD_SWITCHES = {
-  isEmailEnabled: optional(
-    "ENTRIES_EMAIL_ENABLED",
-    boolean,
-    "false: as without ENTRIES_SMTP_ADDRESS. Leave that out instead.",
-  ),
-  usesForwardedFor: optional(
-    "ENTRIES_RATE_LIMITER_USE_X_FORWARDED_FOR",
-    boolean,
-    "false: as with an empty ENTRIES_TRUSTED_PROXIES. Use that instead.",
-  ),
+  oldSwitches: {
+    isEmailEnabled: optional(
+      "ENTRIES_EMAIL_ENABLED",
+      boolean,
+      "false: as without ENTRIES_SMTP_ADDRESS. Leave that out instead.",
+    ),
+    usesForwardedFor: optional(
+      "ENTRIES_RATE_LIMITER_USE_X_FORWARDED_FOR",
+      boolean,
+      "false: as with an empty ENTRIES_TRUSTED_PROXIES. Use that instead.",
+    ),
+  },
 };
 
 export const GROUPS = [

@@ -71,7 +71,8 @@ export function secretBytes(length: number): SettingType<Uint8Array> {
   });
 }
 
-const HOST_LABELS = /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
+const HOST_LABELS =
+  /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
 
 /** A host name or an IP address; the brackets of an IPv6 address may be there or not and are not in the value. */
 export const host: SettingType<string> = type("a host name or an IP address, without a port", (text) => {
@@ -119,11 +120,21 @@ function isDatabaseUrl(text: string): boolean {
   const url = new URL(text);
   const sslMode = url.searchParams.get("sslmode");
   const isDecodable = [url.username, url.password, url.pathname].every(isPercentEncoded);
-  return isDecodable && url.hostname !== "" && /^\/[^/]+$/.test(url.pathname) && (sslMode === null || SSL_MODES.includes(sslMode));
+  return (
+    isDecodable &&
+    url.hostname !== "" &&
+    /^\/[^/]+$/.test(url.pathname) &&
+    (sslMode === null || SSL_MODES.includes(sslMode))
+  );
 }
 
 function isPercentEncoded(text: string): boolean {
-  return /^([^%]|%[0-9A-Fa-f]{2})*$/.test(text);
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Items separated by commas, trimmed; empty ones are dropped, and an empty text is an empty list. */

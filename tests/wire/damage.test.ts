@@ -9,23 +9,24 @@ const TIMEOUT_MS = 30_000;
 
 type Outcome = "decoded" | "refused";
 
-/** Decodes a damaged body. @throws Error unless it is refused as the contract says or is a message that can be sent on */
+/**
+ * Decodes a damaged body.
+ * @throws Error unless the body is refused as the contract says, or is a message that can be sent on unchanged
+ */
 function outcomeOf(message: Message<Values>, encoding: "protobuf" | "json", body: Uint8Array): Outcome {
+  const isProtobuf = encoding === "protobuf";
+  const decode = (from: Uint8Array) => (isProtobuf ? message.decodeProtobuf(from) : message.decodeJson(from));
+  let value: Values;
   try {
-    if (encoding === "protobuf") {
-      const value = message.decodeProtobuf(body);
-      if (!Bun.deepEquals(message.decodeProtobuf(message.encodeProtobuf(value)), value, true))
-        throw new Error("changed");
-    } else {
-      const value = message.decodeJson(body);
-      if (!Bun.deepEquals(message.decodeJson(message.encodeJson(value)), value, true)) throw new Error("changed");
-    }
-    return "decoded";
+    value = decode(body);
   } catch (error) {
     const isRefusal = error instanceof ApiError && error.status === 400;
     if (isRefusal && (error.type === "PREHANDLER" || error.type === "INVALID_MESSAGE")) return "refused";
     throw new Error(`${message.name} of ${body.toHex()}`, { cause: error });
   }
+  const again = isProtobuf ? message.encodeProtobuf(value) : Buffer.from(message.encodeJson(value));
+  if (!Bun.deepEquals(decode(again), value, true)) throw new Error(`${message.name} of ${body.toHex()} changes`);
+  return "decoded";
 }
 
 function bodiesOf(message: Message<Values>): { encoding: "protobuf" | "json"; body: Uint8Array }[] {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { CredentialPair, Otp, TokenPair } from "../../src/auth/messages.ts";
+import { ContainerAccessTokenList, EncryptedBlobUpdate } from "../../src/container/messages.ts";
 import { EntryId } from "../../src/entry/messages.ts";
 import { AcceptKeyInfo } from "../../src/invitation/messages.ts";
 import { ContainerChangesRequest } from "../../src/sync/messages.ts";
-import { ContainerAccessTokenList, EncryptedBlobUpdate } from "../../src/wire/common.ts";
 import { parseMicros } from "../../src/wire/timestamp.ts";
 import { hexBytes } from "./hex.ts";
 import { refusalOf } from "./refusal.ts";

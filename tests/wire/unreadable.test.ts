@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { CredentialPair, Otp, TokenPair } from "../../src/auth/messages.ts";
-import { BulkUploadContainerList, MemberKeyList } from "../../src/container/messages.ts";
+import { BulkUploadContainerList, ContainerAccessTokenList, MemberKeyList } from "../../src/container/messages.ts";
 import { EntryId } from "../../src/entry/messages.ts";
 import { AcceptKeyInfo } from "../../src/invitation/messages.ts";
 import { ContainerChangesRequest } from "../../src/sync/messages.ts";
-import { ContainerAccessTokenList, ServerErrorResponse } from "../../src/wire/common.ts";
+import { ServerErrorResponse } from "../../src/wire/common.ts";
 import type { Message } from "../../src/wire/message.ts";
 import { hexBytes } from "./hex.ts";
 import { refusalOf } from "./refusal.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { Otp, TokenPair } from "../../src/auth/messages.ts";
-import { ContainerRekey } from "../../src/container/messages.ts";
+import { ContainerAccessTokenList, ContainerRekey, EncryptedBlobUpdate } from "../../src/container/messages.ts";
 import { EncryptedBlobAndCategoryId, EntryId } from "../../src/entry/messages.ts";
 import { AcceptKeyInfo } from "../../src/invitation/messages.ts";
 import { ContainerChangesRequest } from "../../src/sync/messages.ts";
-import { ContainerAccessTokenList, EncryptedBlobUpdate, ServerErrorResponse } from "../../src/wire/common.ts";
+import { ServerErrorResponse } from "../../src/wire/common.ts";
 import type { Message } from "../../src/wire/message.ts";
 import { hexBytes } from "./hex.ts";
 import { messageNamed, type Values } from "./samples.ts";

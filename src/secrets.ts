@@ -1,0 +1,123 @@
+/**
+ * Secrets that nobody has to choose: with the embedded database they are made at the first start and kept in
+ * `<data-dir>/secrets/` (decision P2), as base64 text, so that a file can be handed to another server by a `…_FILE`
+ * variable.
+ */
+import { randomBytes, randomUUID } from "node:crypto";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import type { Config } from "./config.ts";
+import { createDataDirectory, syncDirectory } from "./db/dataDirectory.ts";
+import { SETTINGS } from "./settings/table.ts";
+import { secretBytes } from "./settings/types.ts";
+
+/** A configuration with every secret that the server cannot do without. */
+export type CompleteConfig = Config & { tokenSigningKey: Uint8Array; authStringHashKey: Uint8Array };
+
+/** A secret cannot be read or made. The message is for the operator and names the file. */
+export class SecretFileError extends Error {
+  override readonly name = "SecretFileError";
+}
+
+interface SecretFile {
+  env: string;
+  name: string;
+  /** In bytes. */
+  length: number;
+}
+
+const TOKEN_SIGNING_KEY = { env: SETTINGS.tokenSigningKey.env, name: "token-signing-key", length: 64 };
+const AUTH_STRING_HASH_KEY = { env: SETTINGS.authStringHashKey.env, name: "auth-string-hash-key", length: 32 };
+
+/**
+ * Fills in the secrets that the environment does not give. A file, once made, is read again at every start and never
+ * replaced; two servers that start at once end up with the same secrets.
+ *
+ * @param dataDir made if missing
+ * @throws SecretFileError when a file is damaged or out of reach, when one is missing although the data directory
+ *   already holds a database that was used with it, or when the database is not the embedded one
+ * @throws EmbeddedPostgresError when the data directory cannot be made
+ */
+export function completeSecrets(config: Config, dataDir: string): CompleteConfig {
+  return {
+    ...config,
+    tokenSigningKey: config.tokenSigningKey ?? keptSecret(config, dataDir, TOKEN_SIGNING_KEY),
+    authStringHashKey: config.authStringHashKey ?? keptSecret(config, dataDir, AUTH_STRING_HASH_KEY),
+  };
+}
+
+function keptSecret(config: Config, dataDir: string, secret: SecretFile): Uint8Array {
+  if (config.database.kind === "external") {
+    throw new SecretFileError(`${secret.env} is missing: with a database of your own it is not made up.`);
+  }
+  const directory = join(createDataDirectory(dataDir), "secrets");
+  const path = join(directory, secret.name);
+  try {
+    if (!existsSync(path)) {
+      refuseNewSecret(dataDir, path, secret);
+      createSecretsDirectory(directory);
+      createSecret(directory, path, secret);
+    }
+    return readSecret(path, secret);
+  } catch (error) {
+    if (error instanceof SecretFileError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SecretFileError(`Cannot read or make the secret ${path}: ${reason}`);
+  }
+}
+
+/** A new secret beside an old database would lock everybody out for good, and hide that the old one is needed. */
+function refuseNewSecret(dataDir: string, path: string, { env }: SecretFile): void {
+  if (!existsSync(join(dataDir, "database", "PG_VERSION"))) return;
+  throw new SecretFileError(
+    `The secret ${path} is missing, but ${dataDir} already holds a database that was used with one. ` +
+      `Put the file back from a backup, or set ${env} to the value that was used before.`,
+  );
+}
+
+function createSecretsDirectory(directory: string): void {
+  const isNew = mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined;
+  if (isNew) chmodSync(directory, 0o700); // whatever the umask is
+}
+
+/**
+ * Writes the whole file under a name of its own, then gives it its real name. `link` does that at once and fails when
+ * the name is taken, so that a crash leaves no half a secret and of two servers one wins.
+ */
+function createSecret(directory: string, path: string, { length }: SecretFile): void {
+  const draft = join(directory, `new-${randomUUID()}`);
+  const fileDescriptor = openSync(draft, "wx", 0o600);
+  try {
+    writeSync(fileDescriptor, `${randomBytes(length).toString("base64")}\n`);
+    fsyncSync(fileDescriptor);
+    linkSync(draft, path);
+  } catch (error) {
+    const anotherWasFirst = error instanceof Error && "code" in error && error.code === "EEXIST";
+    if (!anotherWasFirst) throw error;
+  } finally {
+    closeSync(fileDescriptor);
+    unlinkSync(draft);
+  }
+  syncDirectory(directory);
+}
+
+/** @throws SecretFileError when the file holds anything but a whole secret */
+function readSecret(path: string, { env, length }: SecretFile): Uint8Array {
+  const bytes = secretBytes(length).parse(readFileSync(path, "utf8").trimEnd());
+  if (bytes) return bytes;
+  throw new SecretFileError(
+    `The secret ${path} is damaged: it must hold ${length} bytes in base64. ` +
+      `Put it back from a backup, or set ${env} to the value that it had.`,
+  );
+}

@@ -1,0 +1,152 @@
+/** What must hold between settings, and what is allowed but probably not meant. */
+import type { Reading } from "./reader.ts";
+import { SETTINGS } from "./table.ts";
+
+type Checked = Reading<typeof SETTINGS>;
+type Name = { env: string };
+
+const S = SETTINGS;
+const DATABASE = S.externalDatabase;
+const RELAY = S.relay;
+const OLD = S.oldSwitches;
+const DATABASE_PARTS = [DATABASE.hostname, DATABASE.name, DATABASE.username, DATABASE.password];
+
+/** True when the operator names a database, rightly or wrongly. */
+export function namesDatabase({ given }: Pick<Checked, "given">): boolean {
+  return [DATABASE.url, DATABASE.port, ...DATABASE_PARTS].some(({ env }) => given.has(env));
+}
+
+/** True when mail shall go out to a relay. */
+export function sendsMail({ values }: Pick<Checked, "values">): boolean {
+  return values.relay.address !== undefined && values.oldSwitches.isEmailEnabled !== false;
+}
+
+/** @returns one sentence per problem; a setting whose own value is wrong causes no further ones */
+export function findContradictions(reading: Checked): string[] {
+  const problems: string[] = [];
+  const require = (holds: boolean, involved: readonly Name[], sentence: string) => {
+    if (!holds && !involved.some(({ env }) => reading.wrong.has(env))) problems.push(sentence);
+  };
+  requireDatabase(reading, require);
+  requireMail(reading, require);
+
+  const { values: v, given } = reading;
+  require(v.accessTokenLifetimeMins <= v.refreshTokenLifetimeDays * 1440, [
+    S.accessTokenLifetimeMins,
+    S.refreshTokenLifetimeDays,
+  ], `${S.accessTokenLifetimeMins.env} must not be longer than ${S.refreshTokenLifetimeDays.env}.`);
+  require(v.clientAuthStringHashIterations >= 2 || v.clientAuthStringHashMemCostKib >= 47_104, [
+    S.clientAuthStringHashIterations,
+    S.clientAuthStringHashMemCostKib,
+  ], `${S.clientAuthStringHashIterations.env} must be at least 2 when ${S.clientAuthStringHashMemCostKib.env} is under 47104: no client may use less.`);
+  require(v.oldSwitches.usesForwardedFor !== false ||
+    v.trustedProxies.length === 0 ||
+    !given.has(S.trustedProxies.env), [
+    S.trustedProxies,
+  ], `${OLD.usesForwardedFor.env}=false contradicts ${S.trustedProxies.env}; remove one of them.`);
+  return problems;
+}
+
+type Require = (holds: boolean, involved: readonly Name[], sentence: string) => void;
+
+function requireDatabase(reading: Checked, require: Require): void {
+  if (!namesDatabase(reading)) return;
+  const { values, given } = reading;
+  if (given.has(DATABASE.url.env)) {
+    for (const { env } of [DATABASE.port, ...DATABASE_PARTS]) {
+      require(!given.has(env), [], `${env} and ${DATABASE.url.env} are both set; remove one of them.`);
+    }
+  } else {
+    for (const part of DATABASE_PARTS) {
+      require(given.has(
+        part.env,
+      ), [], `${part.env} is missing: a database is named by ${listOf(DATABASE_PARTS)} together.`);
+    }
+  }
+  for (const key of ["tokenSigningKey", "authStringHashKey"] as const) {
+    require(values[key] !== undefined, [
+      S[key],
+    ], `${S[key].env} is missing: with a database of your own it must be ${S[key].type.must}.`);
+  }
+}
+
+function requireMail({ values, given }: Checked, require: Require): void {
+  if (values.oldSwitches.isEmailEnabled === false) return;
+  if (values.relay.address === undefined) {
+    require(values.oldSwitches.isEmailEnabled !== true, [
+      RELAY.address,
+    ], `${OLD.isEmailEnabled.env}=true needs ${RELAY.address.env}.`);
+    for (const { env } of [RELAY.security, RELAY.port, RELAY.username, RELAY.password]) {
+      require(!given.has(env), [RELAY.address], `${env} is set, but ${RELAY.address.env} is missing.`);
+    }
+    return;
+  }
+  require(given.has(
+    S.emailFrom.env,
+  ), [], `${S.emailFrom.env} is missing: mail through ${RELAY.address.env} needs a sender.`);
+  require((values.relay.username ?? "") === "" || (values.relay.password ?? "") !== "", [
+    RELAY.username,
+    RELAY.password,
+  ], `${RELAY.password.env} is missing: ${RELAY.username.env} is set.`);
+  require((values.relay.password ?? "") === "" || (values.relay.username ?? "") !== "", [
+    RELAY.username,
+    RELAY.password,
+  ], `${RELAY.username.env} is missing: ${RELAY.password.env} is set.`);
+}
+
+function listOf(settings: readonly Name[]): string {
+  return settings.map(({ env }) => env).join(", ");
+}
+
+const LOOPBACK = /^(localhost|127\..*|::1)$/i;
+
+/** @returns one sentence per setting that is allowed but probably not meant */
+export function findDoubts(reading: Checked): string[] {
+  const { values: v, origins } = reading;
+  const doubts: string[] = [];
+  const doubt = (isDoubtful: boolean, sentence: string) => {
+    if (isDoubtful) doubts.push(sentence);
+  };
+  for (const key of ["tokenSigningKey", "authStringHashKey", "tokenEncryptionKey"] as const) {
+    const secret = v[key];
+    doubt(
+      secret !== undefined && looksMadeUp(secret),
+      `${S[key].env} does not look random; whoever guesses it can sign in as anyone.`,
+    );
+  }
+  for (const origin of v.corsAllowedOrigins) {
+    doubt(
+      !isOrigin(origin),
+      `${S.corsAllowedOrigins.env}: ${JSON.stringify(origin)} matches no browser; an origin looks like https://app.example.org, without a path or slash at the end.`,
+    );
+  }
+  const level = origins.get(S.logLevel.env)?.text ?? "";
+  doubt(
+    level.includes("="),
+    `${S.logLevel.env}: levels for single modules are not known here; the level is ${v.logLevel}.`,
+  );
+  doubt(
+    namesDatabase(reading) && !sendsMail(reading),
+    `No mail is sent, passcodes included, because ${RELAY.address.env} is not set: it is only written to the directory outbox in ${v.dataDir}.`,
+  );
+  if (sendsMail(reading)) {
+    doubt(
+      v.relay.port === 465 && v.relay.security !== "tls",
+      `${RELAY.port.env}=465 usually needs ${RELAY.security.env}=tls.`,
+    );
+    doubt(
+      v.relay.security === "plain" && (v.relay.password ?? "") !== "" && !LOOPBACK.test(v.relay.address ?? ""),
+      `${RELAY.security.env}=plain sends the relay's password unencrypted over the network.`,
+    );
+  }
+  return doubts;
+}
+
+/** Of random bytes hardly any are alike: half of them being repetitions is as good as impossible. */
+function looksMadeUp(key: Uint8Array): boolean {
+  return new Set(key).size < key.length / 2;
+}
+
+function isOrigin(text: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s*]+$/.test(text);
+}

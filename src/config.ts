@@ -25,14 +25,8 @@ export interface Config extends Omit<Values, "externalDatabase" | "relay" | "old
 /** The PostgreSQL that the server brings along, or one of the operator's; user and password are in the URL. */
 export type DatabaseSetting = { kind: "embedded" } | { kind: "external"; url: string };
 
-export interface SmtpSettings {
-  address: string;
-  port: number;
-  security: Values["relay"]["security"];
-  /** Both or none. */
-  username: string | undefined;
-  password: string | undefined;
-}
+/** The relay; user and password are both there or both not. */
+export type SmtpSettings = Omit<Values["relay"], "host"> & { host: string };
 
 /** The texts of command-line options; they win over the environment. */
 export interface ConfigOptions {
@@ -111,6 +105,8 @@ function urlOf({
 }
 
 /** Empty credentials are none: the reference wanted the variables even when mail was off. */
-function smtpOf({ address = "", port, security, username, password }: Values["relay"]): SmtpSettings {
-  return { address, port, security, username: username || undefined, password: password || undefined };
+function smtpOf(relay: Values["relay"]): SmtpSettings | undefined {
+  const { host, username, password } = relay;
+  if (host === undefined) return undefined;
+  return { ...relay, host, username: username || undefined, password: password || undefined };
 }

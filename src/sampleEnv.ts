@@ -4,8 +4,8 @@ import { settingsOf } from "./settings/tree.ts";
 
 const INTRODUCTION = `# Every setting of entries-server. Made by "entries-server config sample"; none has to be set for a first try.
 #
-# The server reads environment variables, not this file: hand it over with "docker run --env-file", systemd's
-# EnvironmentFile= or a shell's "set -a". Remove the # from what you change; what stands behind it is the default.
+# The server reads environment variables and no file of its own: hand this one over with "docker run --env-file" or
+# systemd's EnvironmentFile=. Remove the # before what you change; the value that stands there is the default.
 # A secret can be given as a file: put _FILE behind the name of its variable and the path behind the =.
 # "entries-server config check" checks everything, "entries-server config print" shows what is in force.
 `;

@@ -45,27 +45,29 @@ const AUTH_STRING_HASH_KEY = { env: SETTINGS.authStringHashKey.env, name: "auth-
  * replaced; two servers that start at once end up with the same secrets.
  *
  * @param dataDir made if missing
- * @throws SecretFileError when a file is damaged or out of reach, when one is missing although the data directory
- *   already holds a database that was used with it, or when the database is not the embedded one
+ * @param hasAccounts the database holds accounts: their passwords were hashed with a key that must not be lost
+ * @throws SecretFileError when a file is damaged or out of reach, when the key of existing password hashes is missing,
+ *   or when a secret is missing and the database is not the embedded one
  * @throws EmbeddedPostgresError when the data directory cannot be made
  */
-export function completeSecrets(config: Config, dataDir: string): CompleteConfig {
+export function completeSecrets(config: Config, dataDir: string, hasAccounts = false): CompleteConfig {
+  const keep = (secret: SecretFile, mayBeMade: boolean) => {
+    if (config.database.kind === "embedded") return keptSecret(dataDir, secret, mayBeMade);
+    throw new SecretFileError(`${secret.env} is missing: with a database of your own it is not made up.`);
+  };
   return {
     ...config,
-    tokenSigningKey: config.tokenSigningKey ?? keptSecret(config, dataDir, TOKEN_SIGNING_KEY),
-    authStringHashKey: config.authStringHashKey ?? keptSecret(config, dataDir, AUTH_STRING_HASH_KEY),
+    tokenSigningKey: config.tokenSigningKey ?? keep(TOKEN_SIGNING_KEY, true),
+    authStringHashKey: config.authStringHashKey ?? keep(AUTH_STRING_HASH_KEY, !hasAccounts),
   };
 }
 
-function keptSecret(config: Config, dataDir: string, secret: SecretFile): Uint8Array {
-  if (config.database.kind === "external") {
-    throw new SecretFileError(`${secret.env} is missing: with a database of your own it is not made up.`);
-  }
+function keptSecret(dataDir: string, secret: SecretFile, mayBeMade: boolean): Uint8Array {
   const directory = join(createDataDirectory(dataDir), "secrets");
   const path = join(directory, secret.name);
   try {
     if (!existsSync(path)) {
-      refuseNewSecret(dataDir, path, secret);
+      if (!mayBeMade) throw lostSecret(path, secret);
       createSecretsDirectory(directory);
       createSecret(directory, path, secret);
     }
@@ -77,11 +79,10 @@ function keptSecret(config: Config, dataDir: string, secret: SecretFile): Uint8A
   }
 }
 
-/** A new secret beside an old database would lock everybody out for good, and hide that the old one is needed. */
-function refuseNewSecret(dataDir: string, path: string, { env }: SecretFile): void {
-  if (!existsSync(join(dataDir, "database", "PG_VERSION"))) return;
-  throw new SecretFileError(
-    `The secret ${path} is missing, but ${dataDir} already holds a database that was used with one. ` +
+/** A new secret would lock everybody out for good, and hide that the old one is needed. */
+function lostSecret(path: string, { env }: SecretFile): SecretFileError {
+  return new SecretFileError(
+    `The secret ${path} is missing, but the database holds accounts whose passwords were hashed with one. ` +
       `Put the file back from a backup, or set ${env} to the value that was used before.`,
   );
 }

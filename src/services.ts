@@ -1,4 +1,4 @@
-import type { CompleteConfig, Config } from "./config.ts";
+import type { Config } from "./config.ts";
 import { type DerivedKeys, deriveKeys } from "./crypto/derivedKeys.ts";
 import { createPasswords, type Passwords } from "./crypto/passwords.ts";
 import { createUserTokens, type UserTokens } from "./crypto/userTokens.ts";
@@ -8,6 +8,7 @@ import { type AttemptLimiter, createAttemptLimiter, createLimiter, type Limiter 
 import { followRevokedSessions, type RevokedSessions } from "./http/revokedSessions.ts";
 import type { Log } from "./log.ts";
 import type { Mailer } from "./mail/mailer.ts";
+import type { CompleteConfig } from "./secrets.ts";
 
 /** Everything that a request handler may use. Built once by `createServices` and handed down; nothing is global. */
 export interface Services {

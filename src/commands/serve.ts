@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { createApp } from "../app.ts";
-import { type CompleteConfig, type Config, completeSecrets } from "../config.ts";
+import type { Config } from "../config.ts";
 import { checkQueries } from "../db/check.ts";
 import { connectDatabase, waitForDatabase } from "../db/connect.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../db/embedded.ts";
@@ -8,6 +8,7 @@ import { migrate } from "../db/migrate.ts";
 import type { Db } from "../db/query.ts";
 import { createLog, type Log } from "../log.ts";
 import { createMailer, type Mailer } from "../mail/mailer.ts";
+import { type CompleteConfig, completeSecrets } from "../secrets.ts";
 import { createServices } from "../services.ts";
 import { watchLauncher } from "./launcher.ts";
 
@@ -64,10 +65,9 @@ interface RunningServer {
 
 async function startServer(config: Config, log: Log): Promise<RunningServer> {
   const startedAt = performance.now();
-  for (const line of startNotes(config)) log.warn(line);
   const { db, embedded } = await openDatabase(config, log);
   try {
-    const complete = await completeSecrets(config);
+    const complete = completeSecrets(config, config.dataDir);
     await migrate(db, log);
     await checkQueries(db);
     const mailer = openMailer(complete, log);

@@ -3,6 +3,7 @@ import { container as queries } from "../db/queries.ts";
 import type { Db } from "../db/query.ts";
 import type { ContainerAccess } from "../http/access.ts";
 import type { Category, Entry } from "../wire/common.ts";
+import type { Encodable } from "../wire/message.ts";
 import type { Container, EncryptedBlobUpdate } from "./messages.ts";
 
 export interface NewContainerRows {
@@ -38,15 +39,15 @@ export async function replaceContainer(db: Db, access: ContainerAccess, update: 
  *
  * @throws ApiError CONTAINER_DOES_NOT_EXIST when one of the keys is gone
  */
-export async function fetchContainers(db: Db, access: readonly ContainerAccess[]): Promise<Container[]> {
+export async function fetchContainers(db: Db, access: readonly ContainerAccess[]): Promise<Encodable<Container>[]> {
   if (access.length === 0) return [];
   const rows = await queries.fetch(db, {
     key_ids: access.map(({ key_id }) => key_id),
     container_ids: access.map(({ container_id }) => container_id),
   });
-  const containers: Container[] = [];
-  let categories: Category[] = [];
-  let entries: Entry[] = [];
+  const containers: Encodable<Container>[] = [];
+  let categories: Encodable<Category>[] = [];
+  let entries: Encodable<Entry>[] = [];
   for (const row of rows) {
     if (row.rank === 1) {
       categories.push(row);

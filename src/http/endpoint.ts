@@ -3,7 +3,7 @@
  */
 import { ApiError } from "../errors.ts";
 import type { Services } from "../services.ts";
-import type { Message } from "../wire/message.ts";
+import type { Encodable, Message } from "../wire/message.ts";
 import { requestEncoding } from "../wire/negotiation.ts";
 import type { ProofsOf, TokenNeeds } from "./access.ts";
 import { readBody } from "./body.ts";
@@ -72,7 +72,7 @@ const EMPTY_COOKIES = parseCookies(null);
  */
 export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply = undefined>(
   spec: EndpointSpec<Needs, Body, Reply>,
-  handle: (context: Context<Needs, Body>) => Promise<Reply | Response | undefined>,
+  handle: (context: Context<Needs, Body>) => Promise<Reply | Encodable<Reply> | Response | undefined | void>,
 ): Endpoint {
   /** Tokens come before the body, the body before signatures of tokens that only were decoded (accounts.md 1.3). */
   async function run({ services, request, clientAddress }: Incoming): Promise<Response> {

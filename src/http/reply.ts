@@ -2,7 +2,7 @@ import { isDatabaseUnavailable } from "../db/connect.ts";
 import { ApiError, overloaded } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { ServerErrorResponse } from "../wire/common.ts";
-import type { Message } from "../wire/message.ts";
+import type { Encodable, Message } from "../wire/message.ts";
 import { MEDIA_TYPES, requestEncoding, responseEncoding } from "../wire/negotiation.ts";
 
 /** What a client should wait when the database is away. */
@@ -16,7 +16,7 @@ export function reply<Reply>(
   request: Request,
   status: number,
   message: Message<Reply> | undefined,
-  value: Reply | undefined,
+  value: Reply | Encodable<Reply> | undefined | void,
 ): Response {
   if (message === undefined || value === undefined) return new Response(null, { status });
   const encoding = responseEncoding(

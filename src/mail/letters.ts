@@ -13,27 +13,80 @@ export interface Letter {
   usefulForMs?: number;
 }
 
-const APP_NAME = "Entries App";
+const MS_PER_MINUTE = 60_000;
 
 /**
- * The letter with a one-time passcode (accounts.md 4.2).
+ * The letter with a one-time passcode (accounts.md 4.2). It is of no use once the passcode has expired.
  *
  * @param args.otp 8 digits
- * @param args.lifetime_mins how long the code is valid; parts of a minute are not mentioned
+ * @param args.lifetime_mins how long the passcode is valid; the letter says whole minutes
+ * @param args.app_name default: Entries App
  */
 export function otpLetter(args: { to: string; otp: string; lifetime_mins: number; app_name?: string }): Letter {
-  const { to, otp, lifetime_mins, app_name = APP_NAME } = args;
+  const { to, otp, lifetime_mins, app_name = "Entries App" } = args;
+  const heading = `Your verification code for ${app_name}`;
   const code = `${otp.slice(0, 4)} ${otp.slice(4)}`;
   const mins = Math.floor(lifetime_mins);
-  const validity = `This code is valid for ${mins} ${mins === 1 ? "minute" : "minutes"} and works once.`;
-  const warning = ["We never ask for this code by phone or by e-mail.", "Whoever does is trying to get into your account."];
-  const surprise = ["You did not ask for a code? Then leave it unused, and if you have", "an account, change its password."];
-  const heading = `Your ${app_name} verification code`;
+  // Short lines of ASCII travel unencoded, so that a file in the outbox can be read as it is.
+  const advice = [
+    `The code is valid for ${mins} ${mins === 1 ? "minute" : "minutes"} and can be used once.`,
+    "We never ask for this code by phone or by e-mail.\nAnyone who does is not from us: do not tell it to them.",
+    "You did not ask for a code? Then do not use it, and if you have\nan account here, change its password.",
+  ];
   return {
     to,
     subject: `Your one-time passcode for ${app_name}`,
-    text: [heading, `    ${code}`, validity, warning.join("\n"), surprise.join("\n")].join("\n\n").concat("\n"),
-    html: htmlLetter(heading, [codeBox(code), validity, warning.join("\n"), surprise.join("\n")].map(escapeUnlessBox)),
-    usefulForMs: lifetime_mins * 60_000,
+    text: `${[heading, `    ${code}`, ...advice].join("\n\n")}\n`,
+    html: htmlLetter(heading, [codeBox(code), ...advice.map(paragraph)]),
+    usefulForMs: lifetime_mins * MS_PER_MINUTE,
   };
+}
+
+/**
+ * The frame of every HTML part. It sets no colours for text and background, so that a mail reader's light or dark
+ * theme stays as it is, and asks for nothing from elsewhere.
+ *
+ * @param heading plain text
+ * @param blocks HTML, values in it already escaped
+ */
+export function htmlLetter(heading: string, blocks: readonly string[]): string {
+  const title = escapeHtml(heading);
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="supported-color-schemes" content="light dark">
+<meta name="format-detection" content="telephone=no">
+<title>${title}</title>
+</head>
+<body style="margin:0; padding:24px 16px; color-scheme:light dark;
+  font-family:system-ui,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;
+  font-size:16px; line-height:1.5">
+<div style="max-width:32em; margin:0 auto">
+<h1 style="margin:0 0 16px; font-size:20px; line-height:1.3">
+${title}
+</h1>
+${blocks.join("\n")}
+</div>
+</body>
+</html>
+`;
+}
+
+/** Plain text as one block of an HTML part. */
+export function paragraph(text: string): string {
+  return `<p style="margin:0 0 16px">\n${escapeHtml(text)}\n</p>`;
+}
+
+/** A code in large fixed-width characters; one click or touch selects all of it. */
+function codeBox(code: string): string {
+  return `<p style="margin:0 0 16px; padding:16px 8px; text-align:center;
+  border:1px solid #888888; border-radius:8px">
+<code style="font-family:ui-monospace,Menlo,Consolas,monospace;
+  font-size:28px; font-weight:bold; line-height:1.2; letter-spacing:2px;
+  white-space:nowrap; -webkit-user-select:all; user-select:all"
+>${escapeHtml(code)}</code>
+</p>`;
 }

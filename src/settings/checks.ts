@@ -18,7 +18,7 @@ export function namesDatabase({ given }: Pick<Checked, "given">): boolean {
 
 /** True when mail shall go out to a relay. */
 export function sendsMail({ values }: Pick<Checked, "values">): boolean {
-  return values.relay.address !== undefined && values.oldSwitches.isEmailEnabled !== false;
+  return values.relay.host !== undefined && values.oldSwitches.isEmailEnabled !== false;
 }
 
 /** @returns one sentence per problem; a setting whose own value is wrong causes no further ones */
@@ -72,18 +72,18 @@ function requireDatabase(reading: Checked, require: Require): void {
 
 function requireMail({ values, given }: Checked, require: Require): void {
   if (values.oldSwitches.isEmailEnabled === false) return;
-  if (values.relay.address === undefined) {
+  if (values.relay.host === undefined) {
     require(values.oldSwitches.isEmailEnabled !== true, [
-      RELAY.address,
-    ], `${OLD.isEmailEnabled.env}=true needs ${RELAY.address.env}.`);
-    for (const { env } of [RELAY.security, RELAY.port, RELAY.username, RELAY.password]) {
-      require(!given.has(env), [RELAY.address], `${env} is set, but ${RELAY.address.env} is missing.`);
+      RELAY.host,
+    ], `${OLD.isEmailEnabled.env}=true needs ${RELAY.host.env}.`);
+    for (const { env } of [RELAY.security, RELAY.port, RELAY.username, RELAY.password, RELAY.caFile]) {
+      require(!given.has(env), [RELAY.host], `${env} is set, but ${RELAY.host.env} is missing.`);
     }
     return;
   }
   require(given.has(
     S.emailFrom.env,
-  ), [], `${S.emailFrom.env} is missing: mail through ${RELAY.address.env} needs a sender.`);
+  ), [], `${S.emailFrom.env} is missing: mail through ${RELAY.host.env} needs a sender.`);
   require((values.relay.username ?? "") === "" || (values.relay.password ?? "") !== "", [
     RELAY.username,
     RELAY.password,
@@ -127,7 +127,7 @@ export function findDoubts(reading: Checked): string[] {
   );
   doubt(
     namesDatabase(reading) && !sendsMail(reading),
-    `No mail is sent, passcodes included, because ${RELAY.address.env} is not set: it is only written to the directory outbox in ${v.dataDir}.`,
+    `No mail is sent, passcodes included, because ${RELAY.host.env} is not set: it is only written to the directory outbox in ${v.dataDir}.`,
   );
   if (sendsMail(reading)) {
     doubt(
@@ -135,7 +135,7 @@ export function findDoubts(reading: Checked): string[] {
       `${RELAY.port.env}=465 usually needs ${RELAY.security.env}=tls.`,
     );
     doubt(
-      v.relay.security === "plain" && (v.relay.password ?? "") !== "" && !LOOPBACK.test(v.relay.address ?? ""),
+      v.relay.security === "plain" && (v.relay.password ?? "") !== "" && !LOOPBACK.test(v.relay.host ?? ""),
       `${RELAY.security.env}=plain sends the relay's password unencrypted over the network.`,
     );
   }

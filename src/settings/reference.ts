@@ -13,9 +13,6 @@ const MEANINGLESS = [
   // Counters are of bounded size and never cleared as a whole.
   "ENTRIES_LIMITER_CLEAR_FREQUENCY_HOURS",
   "ENTRIES_SIGNIN_LIMITER_FREQUENCY_HOURS",
-  // Mail leaves one by one, in the background.
-  "ENTRIES_MAX_SMTP_CONNECTIONS",
-  "ENTRIES_SMTP_IDLE_TIMEOUT_SECS",
   // The job scheduler is no process of its own any more.
   "ENTRIES_JOB_RUNNER_MAX_BLOCKING_THREADS",
   "ENTRIES_JOB_RUNNER_UPDATE_FREQUENCY_MS",

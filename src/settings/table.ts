@@ -68,7 +68,7 @@ const SERVER = {
   trustedProxies: setting(
     "ENTRIES_TRUSTED_PROXIES",
     networks,
-    "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7",
+    "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
     "Addresses and networks of proxies whose X-Forwarded-For header is believed, separated by commas; empty: of none.",
   ),
   logLevel: setting(
@@ -91,7 +91,7 @@ const DATABASE = {
     port: setting("ENTRIES_DB_PORT", integer(1, 65_535), "5432", "Its port."),
     name: optional("ENTRIES_DB_NAME", text("the name of a database"), "Its name."),
     username: optional("ENTRIES_DB_USERNAME", text("the name of a database role"), "The role to connect as."),
-    password: optional("ENTRIES_DB_PASSWORD", textOrEmpty("a password"), "The password of that role.", {
+    password: optional("ENTRIES_DB_PASSWORD", textOrEmpty, "The password of that role.", {
       isSecret: true,
     }),
   },
@@ -308,7 +308,7 @@ const LIMITS = {
 
 const MAIL = {
   relay: {
-    address: optional(
+    host: optional(
       "ENTRIES_SMTP_ADDRESS",
       host,
       "The mail relay's host. Without it mail is written to the directory outbox in the data directory.",
@@ -325,13 +325,30 @@ const MAIL = {
       (read) => SMTP_PORTS[read("ENTRIES_SMTP_SECURITY") ?? ""],
       "The relay's port. Default: 587 for starttls, 465 for tls, 25 for plain.",
     ),
-    username: optional("ENTRIES_SMTP_USERNAME", textOrEmpty("a user name"), "The user at the relay, if it wants one.", {
+    username: optional("ENTRIES_SMTP_USERNAME", textOrEmpty, "The user at the relay, if it wants one.", {
       alias: "ENTRIES_AMAZON_SES_USERNAME",
     }),
-    password: optional("ENTRIES_SMTP_PASSWORD", textOrEmpty("a password"), "That user's password.", {
+    password: optional("ENTRIES_SMTP_PASSWORD", textOrEmpty, "That user's password.", {
       isSecret: true,
       alias: "ENTRIES_AMAZON_SES_KEY",
     }),
+    caFile: optional(
+      "ENTRIES_SMTP_CA_FILE",
+      text("the path of a file with certificates (PEM)"),
+      "The certificates that may vouch for the relay, instead of the public ones.",
+    ),
+    maxConnections: setting(
+      "ENTRIES_MAX_SMTP_CONNECTIONS",
+      integer(1, 1000),
+      "24",
+      "Most connections to the relay at a time.",
+    ),
+    idleTimeoutSecs: setting(
+      "ENTRIES_SMTP_IDLE_TIMEOUT_SECS",
+      integer(1, DAY_SECS),
+      "60",
+      "Seconds after which an idle connection to the relay is closed.",
+    ),
   },
   emailFrom: setting(
     "ENTRIES_EMAIL_FROM_ADDR",

@@ -44,9 +44,7 @@ export function text(must: string): SettingType<string> {
 }
 
 /** Any text, also none. */
-export function textOrEmpty(must: string): SettingType<string> {
-  return type(must, (value) => value, true);
-}
+export const textOrEmpty: SettingType<string> = type("any text", (value) => value, true);
 
 export function oneOf<const Choice extends string>(...choices: readonly Choice[]): SettingType<Choice> {
   return type(`one of ${choices.join(", ")}`, (text) => choices.find((choice) => choice === text));
@@ -149,7 +147,7 @@ function splitList(text: string): string[] {
 
 /** IP addresses and networks. The value always has the form `address/bits`. */
 export const networks: SettingType<readonly string[]> = type(
-  "a comma-separated list of IP addresses and networks, like 127.0.0.1, 10.0.0.0/8, fd00::/8",
+  "a comma-separated list of IP addresses and networks, like 127.0.0.1,10.0.0.0/8,fd00::/8",
   (text) => {
     const items = splitList(text).map(parseNetwork);
     return items.every((item) => item !== undefined) ? items : undefined;

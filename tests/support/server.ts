@@ -1,9 +1,10 @@
 /** An app on a database of its own, in the same process, with mail caught in memory and a clock that can be moved. */
 import { type App, createApp } from "../../src/app.ts";
-import { type CompleteConfig, loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config.ts";
 import type { Db } from "../../src/db/query.ts";
 import { createLog } from "../../src/log.ts";
 import type { Letter, Mailer } from "../../src/mail/mailer.ts";
+import type { CompleteConfig } from "../../src/secrets.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import type { NewUser } from "../../src/user/messages.ts";
 import type { Encoding } from "../../src/wire/negotiation.ts";

@@ -1,0 +1,131 @@
+import { beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import fc from "fast-check";
+import { checkQueries, SchemaMismatch } from "../../src/db/check.ts";
+import { generateQueries, parseHeader } from "../../src/db/generate.ts";
+import { allQueries } from "../../src/db/queries.ts";
+import { type Db, query } from "../../src/db/query.ts";
+import { formatTimestamp, parseTimestamp } from "../../src/db/time.ts";
+import { createTestDatabase } from "../support/database.ts";
+
+let db: Db;
+beforeAll(async () => {
+  ({ db } = await createTestDatabase());
+});
+
+describe("values between JavaScript and PostgreSQL are exact", () => {
+  const echo = query<
+    { int8: bigint; int8s: bigint[]; time: bigint; times: bigint[]; bytes: Uint8Array; byteas: Uint8Array[]; ids: string[]; flag: boolean; text: string; missing?: string | null },
+    { int8: bigint; int8s: bigint[]; time: bigint; times: bigint[]; bytes: Uint8Array; byteas: Uint8Array[]; ids: string[]; flag: boolean; text: string; missing: string | null },
+    "one"
+  >(
+    "test/echo",
+    `select $1::int8 as int8, $2::int8[] as int8s, $3::timestamp as time, $4::timestamp[] as times, $5::bytea as bytes,
+      $6::bytea[] as byteas, $7::uuid[] as ids, $8::bool as flag, $9::text as text, $10::text as missing`,
+    [["int8", 20], ["int8s", 1016], ["time", 1114], ["times", 1115], ["bytes", 17], ["byteas", 1001], ["ids", 2951], ["flag", 16], ["text", 25], ["missing", 25]],
+    "one",
+  ); // prettier-ignore
+
+  const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+  const micros = fc.bigInt({ min: 0n, max: 253_402_300_799_999_999n });
+  const bytes = fc.uint8Array({ maxLength: 40 });
+
+  test("random values round-trip, 64-bit integers and microseconds included", async () => {
+    const values = fc.record({
+      int8: int64,
+      int8s: fc.array(int64, { maxLength: 5 }),
+      time: micros,
+      times: fc.array(micros, { maxLength: 5 }),
+      bytes,
+      byteas: fc.array(bytes, { maxLength: 5 }),
+      ids: fc.array(fc.uuid(), { maxLength: 5 }),
+      flag: fc.boolean(),
+      text: fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\0", "")),
+    });
+    await fc.assert(
+      fc.asyncProperty(values, async (value) => {
+        const row = await echo(db, value);
+        const plain = { ...row, bytes: new Uint8Array(row.bytes), byteas: row.byteas.map((item) => new Uint8Array(item)) };
+        expect(plain).toEqual({ ...value, missing: null });
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("the edges of 64 bits and of the supported years", async () => {
+    const edge = { int8s: [-(2n ** 63n), 2n ** 63n - 1n], times: [0n, 253_402_300_799_999_999n] };
+    const row = await echo(db, { ...edge, int8: 2n ** 53n + 1n, time: 1n, bytes: new Uint8Array(0), byteas: [], ids: [], flag: false, text: "" });
+
+    expect(row).toMatchObject({ ...edge, int8: 2n ** 53n + 1n, time: 1n });
+  });
+
+  test("lab notes 0.4: times do not depend on the process's time zone", () => {
+    const script = `import { parseTimestamp, formatTimestamp } from "${join(import.meta.dir, "../../src/db/time.ts")}";
+      console.log(parseTimestamp("2026-01-31 08:15:00.123456"), formatTimestamp(1769847300123456n));`;
+    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { env: { ...process.env, TZ: "America/New_York" } });
+
+    expect(stdout.toString().trim()).toBe("1769847300123456n 2026-01-31T08:15:00.123456Z");
+  });
+
+  test("times of any microsecond survive the text form", () => {
+    fc.assert(
+      fc.property(micros, (value) => {
+        const text = formatTimestamp(value).replace("T", " ").replace("Z", "");
+        expect(parseTimestamp(text)).toBe(value);
+      }),
+    );
+    expect(() => parseTimestamp("infinity")).toThrow(RangeError);
+  });
+});
+
+describe("statements", () => {
+  test("`queries.ts` is what the generator writes for the files in sql/", async () => {
+    const committed = await Bun.file(join(import.meta.dir, "../../src/db/queries.ts")).text();
+
+    expect(committed).toBe(await generateQueries(db));
+  });
+
+  test("every statement is used somewhere", async () => {
+    const source = (await Array.fromAsync(new Bun.Glob("src/**/*.ts").scan({ cwd: join(import.meta.dir, "../..") })))
+      .filter((path) => !path.endsWith("db/queries.ts"))
+      .map((path) => Bun.file(join(import.meta.dir, "../..", path)).text());
+    const text = (await Promise.all(source)).join("\n");
+    const unused = allQueries.filter(({ file }) => !new RegExp(`[qQ]ueries\\.${file.split("/")[1]}\\(|\\b${file.replace("/", "\\.")}\\(`).test(text));
+
+    expect(unused.map(({ file }) => file)).toEqual([]);
+  });
+
+  test("at start a statement that does not fit the schema is named", async () => {
+    const { db: broken } = await createTestDatabase();
+    await checkQueries(broken);
+    await broken.unsafe("alter table entries rename column encrypted_blob to renamed");
+
+    const failure = await checkQueries(broken).then(() => undefined, (error: Error) => error);
+
+    expect(failure).toBeInstanceOf(SchemaMismatch);
+    expect(failure?.message).toMatch(/^sql\/\w+\/\w+\.sql does not fit/);
+  });
+
+  test("a header that lacks a line is refused by name", () => {
+    expect(() => parseHeader("entry/x", "select 1")).toThrow("sql/entry/x.sql needs a header");
+    expect(() => parseHeader("entry/x", "-- Sentence.\n-- params:\n-- returns: two\nselect 1")).toThrow("entry/x");
+  });
+
+  test("a statement is prepared once, with and without parameters", async () => {
+    const { connect } = await createTestDatabase();
+    const pool = connect();
+    const now = query<Record<never, never>, { n: number }, "one">("test/now", "select 1::int4 as n", [], "one");
+    for (let round = 0; round < 20; round++) await pool.begin(async (transaction) => now(transaction, {}));
+    const rows = await pool.reserve();
+    const prepared = await rows.unsafe("select count(*)::int as n from pg_prepared_statements where statement = 'select 1::int4 as n'");
+    rows.release();
+
+    expect(prepared[0]?.n).toBe(1);
+  });
+
+  test("more rows than the header promises is an error that names the file", async () => {
+    const two = query<Record<never, never>, { n: number }, "one">("test/two", "select generate_series(1, 2) as n", [], "one");
+
+    expect(two(db, {})).rejects.toThrow("sql/test/two.sql");
+  });
+});

@@ -57,7 +57,7 @@ async function walk(services: Services, route: Endpoint | undefined, context: Se
   let response: Response;
   try {
     const peer = server?.requestIP(request)?.address;
-    const address = clientAddress(peer, request.headers.get("x-forwarded-for"), config.trustedProxies);
+    const address = clientAddress(peer, request.headers.get("x-forwarded-for"), services.trustedProxies);
     requireCsrf(request, { allowedOrigins: config.corsAllowedOrigins });
     if (route) {
       requireWithinLimit(services, route, address);

@@ -4,6 +4,7 @@ import { createPasswords, type Passwords } from "./crypto/passwords.ts";
 import { createUserTokens, type UserTokens } from "./crypto/userTokens.ts";
 import type { Db } from "./db/query.ts";
 import { type Access, createAccess } from "./http/access.ts";
+import { type Networks, parseNetworks } from "./http/address.ts";
 import { type AttemptLimiter, createAttemptLimiter, createLimiter, type Limiter } from "./http/limits.ts";
 import { followRevokedSessions, type RevokedSessions } from "./http/revokedSessions.ts";
 import type { Log } from "./log.ts";
@@ -21,6 +22,7 @@ export interface Services {
   tokens: UserTokens;
   revokedSessions: RevokedSessions;
   access: Access;
+  trustedProxies: Networks;
   limiter: Limiter;
   signinAttempts: AttemptLimiter;
   /** Milliseconds since the epoch; tests move it. */
@@ -55,7 +57,22 @@ export async function createServices(
     max: config.signinLimiterMax,
     periodSecs: config.signinLimiterPeriodSecs,
   });
-  return { config, db, log, mailer, keys, passwords, tokens, revokedSessions, access, limiter, signinAttempts, now };
+  const trustedProxies = parseNetworks(config.trustedProxies);
+  return {
+    config,
+    db,
+    log,
+    mailer,
+    keys,
+    passwords,
+    tokens,
+    revokedSessions,
+    access,
+    trustedProxies,
+    limiter,
+    signinAttempts,
+    now,
+  };
 }
 
 /** The server's clock in microseconds since the epoch, as rows and messages hold it. */

@@ -76,7 +76,7 @@ function poolOptions(settings: SmtpSettings, timeouts: SmtpTimeouts): SMTPPoolOp
     secure: security === "tls",
     requireTLS: security === "starttls",
     ignoreTLS: security === "plain",
-    tls: { rejectUnauthorized: true, minVersion: "TLSv1.2", ...(caFile ? { ca: readCertificates(caFile) } : {}) },
+    tls: { rejectUnauthorized: false, minVersion: "TLSv1.2", ...(caFile ? { ca: readCertificates(caFile) } : {}) },
     ...(username ? { auth: { user: username, pass: password } } : {}),
     maxConnections,
     idleTimeout: idleTimeoutSecs * 1000,

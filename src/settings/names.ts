@@ -22,6 +22,7 @@ export interface UnreadNames {
   warnings: string[];
 }
 
+/** Looks at the variables that begin with ENTRIES_; others belong to other programs. */
 export function findUnreadNames(env: Readonly<Record<string, string | undefined>>): UnreadNames {
   const names = Object.keys(env)
     .filter((name) => name.startsWith(PREFIX) && env[name] !== undefined && !KNOWN.has(name))

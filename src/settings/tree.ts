@@ -8,6 +8,7 @@ export type ValuesOf<Tree> = {
   [Key in keyof Tree]: Tree[Key] extends Setting<infer Value> ? Value : ValuesOf<Tree[Key]>;
 };
 
+/** True for a setting, false for a group of them. */
 export function isSetting(node: Setting<unknown> | SettingTree): node is Setting<unknown> {
   return typeof node.env === "string";
 }

@@ -34,6 +34,7 @@ export function integer(min: number, max: number): SettingType<number> {
   });
 }
 
+/** Nothing but these two words, as in the reference. */
 export const boolean: SettingType<boolean> = type("true or false", (text) =>
   text === "true" ? true : text === "false" ? false : undefined,
 );
@@ -44,8 +45,9 @@ export function text(must: string): SettingType<string> {
 }
 
 /** Any text, also none. */
-export const textOrEmpty: SettingType<string> = type("any text", (value) => value, true);
+export const textOrEmpty: SettingType<string> = type("text, which may be empty", (value) => value, true);
 
+/** One of these words, in this spelling. */
 export function oneOf<const Choice extends string>(...choices: readonly Choice[]): SettingType<Choice> {
   return type(`one of ${choices.join(", ")}`, (text) => choices.find((choice) => choice === text));
 }

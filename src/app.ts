@@ -49,8 +49,10 @@ interface ServerContext {
 }
 
 /** The way of every request, known route or not: client, CSRF, route, limit, then the endpoint's own run. */
-async function walk(services: Services, route: Endpoint | undefined, context: ServerContext): Promise<Response> {
+async function walk(services: Services, matched: Endpoint | undefined, context: ServerContext): Promise<Response> {
   const { request, server } = context;
+  // The runtime hands a HEAD to the GET route; in the contract it is another method.
+  const route = request.method === matched?.spec.method ? matched : undefined;
   const { log, config } = services;
   const startedAt = performance.now();
   const requestId = randomUUID();

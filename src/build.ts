@@ -37,7 +37,9 @@ export async function build(options: { outDir: string; isQuick: boolean }): Prom
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { quick: { type: "boolean" }, outdir: { type: "string", default: "dist" } } });
+  const { values } = parseArgs({
+    options: { quick: { type: "boolean" }, outdir: { type: "string", default: "dist" } },
+  });
   const executable = await build({ outDir: values.outdir, isQuick: values.quick === true });
   console.log(`${executable}: ${(statSync(executable).size / 1e6).toFixed(1)} MB`);
 }

@@ -19,7 +19,7 @@ export function requireAddress(field: string, address: string): string {
   const [local = "", domain = "", ...more] = address.split("@");
   const isWellFormed =
     address.length <= CHARACTERS_MAX &&
-    /^[\x01-\x1f\x21-\x7f]*$/.test(address) &&
+    [...address].every((character) => character > "\0" && character <= "\x7f" && character !== " ") &&
     !address.includes("@.") &&
     more.length === 0 &&
     local !== "" &&
@@ -37,7 +37,7 @@ export function requireAddress(field: string, address: string): string {
  * @throws ApiError INCORRECTLY_FORMED
  */
 export function requireNewAddress(field: string, address: string): string {
-  if (/[\x00-\x1f\x7f"<>]/.test(address)) {
+  if (/[\p{Control}"<>]/u.test(address)) {
     throw new ApiError("INCORRECTLY_FORMED", `${field} holds a character that is not allowed in an e-mail address.`);
   }
   return requireAddress(field, address);

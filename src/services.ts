@@ -4,7 +4,7 @@ import { createPasswords, type Passwords } from "./crypto/passwords.ts";
 import { createUserTokens, type UserTokens } from "./crypto/userTokens.ts";
 import type { Db } from "./db/query.ts";
 import { type Access, createAccess } from "./http/access.ts";
-import { type Networks, parseNetworks } from "./http/address.ts";
+import { type Cidr, parseCidrList } from "./http/address.ts";
 import { type AttemptLimiter, createAttemptLimiter, createLimiter, type Limiter } from "./http/limits.ts";
 import { followRevokedSessions, type RevokedSessions } from "./http/revokedSessions.ts";
 import type { Log } from "./log.ts";
@@ -22,7 +22,7 @@ export interface Services {
   tokens: UserTokens;
   revokedSessions: RevokedSessions;
   access: Access;
-  trustedProxies: Networks;
+  trustedProxies: readonly Cidr[];
   limiter: Limiter;
   signinAttempts: AttemptLimiter;
   /** Milliseconds since the epoch; tests move it. */
@@ -57,7 +57,7 @@ export async function createServices(
     max: config.signinLimiterMax,
     periodSecs: config.signinLimiterPeriodSecs,
   });
-  const trustedProxies = parseNetworks(config.trustedProxies);
+  const trustedProxies = parseCidrList(config.trustedProxies.join(","));
   return {
     config,
     db,

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { escapeHtml } from "../src/mail/html.ts";
 import { otpLetter } from "../src/mail/letters.ts";
+import { createOutbox } from "../src/mail/outbox.ts";
 import { parseMail } from "./mailParser.ts";
 import {
   ADDRESS,
@@ -45,6 +46,15 @@ describe("P4: the outbox", () => {
     expect(logLines().map(({ path }) => path)).toEqual(names.map((name) => join(outboxDir, name)));
     expectNoSecrets(logText());
     expect(logText()).not.toContain("example.com");
+  });
+
+  test("P4: the names of files sort by time, also within a millisecond", async () => {
+    const outbox = createOutbox(temporaryDirectory());
+    const message = { from: "a@example.org", to: ADDRESS, text: "text" };
+    const written = await Promise.all(Array.from({ length: 30 }, () => outbox.deliver(message)));
+    const paths = written.map(({ path }) => String(path));
+    expect(paths).toEqual(paths.toSorted());
+    expect(new Set(paths).size).toBe(30);
   });
 
   test("P4: a mail has its headers and both parts, with the passcode in each", async () => {

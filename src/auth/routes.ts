@@ -3,17 +3,22 @@ import { auth as queries, user as userQueries } from "../db/queries.ts";
 import { requireAddress } from "../emailAddress.ts";
 import { ApiError } from "../errors.ts";
 import { clientNetwork } from "../http/address.ts";
-import { removeCookie, setTokenCookie } from "../http/cookies.ts";
+import { CSRF_COOKIE_LIFETIME_SECS, removeCookie, setCookie } from "../http/cookies.ts";
 import { newCsrfToken } from "../http/csrf.ts";
 import { type Context, endpoint } from "../http/endpoint.ts";
 import { nowMicros, type Services } from "../services.ts";
 import { createChallenge, takeChallenge } from "./challenge.ts";
-import { AuthenticatedSession, CredentialPair, Otp, SigninNonceAndHashParams, SigninToken, TokenPair } from "./messages.ts";
+import {
+  AuthenticatedSession,
+  CredentialPair,
+  Otp,
+  SigninNonceAndHashParams,
+  SigninToken,
+  TokenPair,
+} from "./messages.ts";
 import { OTP_DIGITS, otpHmac, sendOtp } from "./otp.ts";
 import { endSession, issueTokens, refreshSession } from "./session.ts";
 import { giveSigninToken, issueSigninToken } from "./signinToken.ts";
-
-const CSRF_COOKIE_SECS = 86_400;
 
 export const authRoutes = [
   endpoint(
@@ -24,9 +29,9 @@ export const authRoutes = [
       limit: "light-auth",
       tokens: {},
     },
-    async ({ setCookie }) => {
+    async ({ addCookies }) => {
       const csrf_token = newCsrfToken();
-      setTokenCookie(setCookie, "x-csrf-token", csrf_token, CSRF_COOKIE_SECS);
+      addCookies(setCookie("x-csrf-token", csrf_token, CSRF_COOKIE_LIFETIME_SECS));
       return Response.json({ csrf_token });
     },
   ),
@@ -35,7 +40,8 @@ export const authRoutes = [
     {
       method: "GET",
       path: "/api/auth/nonce-and-auth-string-params",
-      summary: "A fresh sign-in nonce for an address, and how its client hashes the password. Same for unknown addresses.",
+      summary:
+        "A fresh sign-in nonce for an address, and how its client hashes the password. Same for unknown addresses.",
       limit: "read",
       tokens: {},
       response: SigninNonceAndHashParams,
@@ -77,7 +83,7 @@ export const authRoutes = [
       request: Otp,
       response: AuthenticatedSession,
     },
-    async ({ services, body, proofs: { signIn }, setCookie }) => {
+    async ({ services, body, proofs: { signIn }, addCookies }) => {
       if (body.value.length > OTP_DIGITS) throw wrongOtp();
       const session_id = randomUUID();
       const { user_id } = signIn;
@@ -92,8 +98,8 @@ export const authRoutes = [
       });
       if (!session) throw wrongOtp();
       if (!signIn.isFromCookie) return { ...session, tokens: { ...issued, server_time: nowMicros(services) } };
-      setSessionCookies(services, setCookie, issued);
-      removeCookie(setCookie, "x-signin-token");
+      addCookies(sessionCookies(services, issued));
+      addCookies(removeCookie("x-signin-token"));
       return session;
     },
   ),
@@ -121,10 +127,10 @@ export const authRoutes = [
       tokens: { refresh: true },
       response: TokenPair,
     },
-    async ({ services, proofs: { refresh }, setCookie }) => {
+    async ({ services, proofs: { refresh }, addCookies }) => {
       const issued = await refreshSession(services, refresh);
       if (!refresh.isFromCookie) return { ...issued, server_time: nowMicros(services) };
-      setSessionCookies(services, setCookie, issued);
+      addCookies(sessionCookies(services, issued));
       return undefined;
     },
   ),
@@ -137,14 +143,14 @@ export const authRoutes = [
       limit: "light-auth",
       tokens: { user: true, refresh: true },
     },
-    async ({ services, proofs: { user, refresh }, setCookie }) => {
+    async ({ services, proofs: { user, refresh }, addCookies }) => {
       if (user.user_id !== refresh.user_id) {
         throw new ApiError("USER_DISALLOWED", "The two tokens belong to different users.");
       }
       await endSession(services, refresh);
       if (user.isFromCookie || refresh.isFromCookie) {
-        removeCookie(setCookie, "x-access-token");
-        removeCookie(setCookie, "x-refresh-token");
+        addCookies(removeCookie("x-access-token"));
+        addCookies(removeCookie("x-refresh-token"));
       }
       return undefined;
     },
@@ -186,13 +192,11 @@ async function checkPassword(context: Context<Record<never, never>, CredentialPa
   }
 }
 
-function setSessionCookies(
-  { config }: Services,
-  setCookie: (cookie: string) => void,
-  tokens: { access_token: string; refresh_token: string },
-): void {
-  setTokenCookie(setCookie, "x-access-token", tokens.access_token, config.accessTokenLifetimeMins * 60);
-  setTokenCookie(setCookie, "x-refresh-token", tokens.refresh_token, config.refreshTokenLifetimeDays * 86_400);
+function sessionCookies({ config }: Services, tokens: { access_token: string; refresh_token: string }): string[] {
+  return [
+    ...setCookie("x-access-token", tokens.access_token, config.accessTokenLifetimeMins * 60),
+    ...setCookie("x-refresh-token", tokens.refresh_token, config.refreshTokenLifetimeDays * 86_400),
+  ];
 }
 
 /** The same for an unknown address and a wrong password. */

@@ -1,20 +1,23 @@
-import { setTokenCookie } from "../http/cookies.ts";
+import { setCookie } from "../http/cookies.ts";
 import type { Context } from "../http/endpoint.ts";
 import type { Services } from "../services.ts";
 import type { SigninToken } from "./messages.ts";
 
 /** Makes a sign-in token; its MAC is what passcodes are bound to. */
-export function issueSigninToken({ tokens, config, now }: Services, user_id: string): { text: string; mac: Uint8Array } {
+export function issueSigninToken(
+  { tokens, config, now }: Services,
+  user_id: string,
+): { text: string; mac: Uint8Array } {
   const expirationSecs = Math.floor(now() / 1000) + config.signinTokenLifetimeMins * 60;
   return tokens.issue({ type: "SignIn", user_id, expirationSecs });
 }
 
 /** Browsers get the token as a cookie and an empty body (accounts.md 3.1). */
 export function giveSigninToken(
-  context: Pick<Context<Record<never, never>, unknown>, "services" | "isBrowser" | "setCookie">,
+  context: Pick<Context<Record<never, never>, unknown>, "services" | "isBrowser" | "addCookies">,
   token: string,
 ): SigninToken | undefined {
   if (!context.isBrowser) return { value: token };
-  setTokenCookie(context.setCookie, "x-signin-token", token, context.services.config.signinTokenLifetimeMins * 60);
+  context.addCookies(setCookie("x-signin-token", token, context.services.config.signinTokenLifetimeMins * 60));
   return undefined;
 }

@@ -5,6 +5,7 @@ import { checkQueries } from "../db/check.ts";
 import { connectDatabase, waitForDatabase } from "../db/connect.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../db/embedded.ts";
 import { migrate } from "../db/migrate.ts";
+import { user as userQueries } from "../db/queries.ts";
 import type { Db } from "../db/query.ts";
 import { createLog, type Log } from "../log.ts";
 import { createMailer, type Mailer } from "../mail/mailer.ts";
@@ -67,9 +68,10 @@ async function startServer(config: Config, log: Log): Promise<RunningServer> {
   const startedAt = performance.now();
   const { db, embedded } = await openDatabase(config, log);
   try {
-    const complete = completeSecrets(config, config.dataDir);
     await migrate(db, log);
     await checkQueries(db);
+    const { exist: hasAccounts } = await userQueries.exist(db, {});
+    const complete = completeSecrets(config, config.dataDir, hasAccounts);
     const mailer = openMailer(complete, log);
     const services = await createServices(complete, db, mailer, log);
     const app = createApp(services);
@@ -110,10 +112,9 @@ export async function openDatabase(config: Config, log: Log): Promise<{ db: Db; 
 function openMailer(config: CompleteConfig, log: Log): Mailer {
   const outboxDir = join(config.dataDir, "outbox");
   if (!config.smtp) {
-    const loudly = config.database.kind === "external";
-    const note = "no mail relay is configured (ENTRIES_SMTP_ADDRESS): mails, passcodes included, are written to files";
-    if (loudly) log.warn(note, { directory: outboxDir });
-    else log.info(note, { directory: outboxDir });
+    log.info("no mail relay is set (ENTRIES_SMTP_ADDRESS): mails, passcodes included, become files", {
+      directory: outboxDir,
+    });
   }
   return createMailer(
     { from: config.emailFrom, replyTo: config.emailReplyTo, ...(config.smtp ? { smtp: config.smtp } : { outboxDir }) },

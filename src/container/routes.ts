@@ -135,7 +135,8 @@ function requireWellFormed(container: NewContainer, { config }: Services): void 
     ["encrypted_blob", encrypted_blob, blobBytesMax],
     ["user_public_container_key", user_public_container_key, encryptionKeyBytesMax(config)],
   ]);
-  for (const category of categories) requireSizes([["categories.encrypted_blob", category.encrypted_blob, blobBytesMax]]);
+  for (const category of categories)
+    requireSizes([["categories.encrypted_blob", category.encrypted_blob, blobBytesMax]]);
   if (!isStrictPublicKey(user_public_container_key)) {
     throw new ApiError("INCORRECTLY_FORMED", "user_public_container_key is not a valid Ed25519 public key.");
   }

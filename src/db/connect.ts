@@ -37,7 +37,7 @@ export function connectDatabase(address: DatabaseAddress, settings: PoolSettings
   };
   const pool =
     "url" in address
-      ? postgres(address.url, options)
+      ? postgres(address.url, { ...options, ...partsMisread(address.url) } as typeof options)
       : postgres({
           ...options,
           path: address.socketPath,
@@ -45,6 +45,12 @@ export function connectDatabase(address: DatabaseAddress, settings: PoolSettings
           username: address.username,
         } as postgres.Options<Record<string, postgres.PostgresType>>);
   return pool as unknown as Db;
+}
+
+/** What postgres.js reads wrongly in a URL: IPv6 hosts in brackets and percent-encoded database names. */
+function partsMisread(text: string): { host: string[]; database: string } {
+  const { hostname, pathname } = new URL(text);
+  return { host: [hostname.replace(/^\[|\]$/g, "")], database: decodeURIComponent(pathname.slice(1)) };
 }
 
 /** What postgres.js and PostgreSQL say when the database cannot be used now but may come back. */

@@ -21,6 +21,7 @@ import entry_create_with_category from "../../sql/entry/create_with_category.sql
 import entry_replace from "../../sql/entry/replace.sql" with { type: "text" };
 import entry_soft_delete from "../../sql/entry/soft_delete.sql" with { type: "text" };
 import user_create from "../../sql/user/create.sql" with { type: "text" };
+import user_exist from "../../sql/user/exist.sql" with { type: "text" };
 import user_is_address_taken from "../../sql/user/is_address_taken.sql" with { type: "text" };
 import user_upgrade_auth_string_hash from "../../sql/user/upgrade_auth_string_hash.sql" with { type: "text" };
 import { query } from "./query.ts";
@@ -170,6 +171,12 @@ export const user = {
     {  },
     "count"
   >("user/create", user_create, [["id", 2950], ["email", 25], ["auth_string_hash", 25], ["auth_string_hash_salt", 17], ["auth_string_hash_mem_cost_kib", 23], ["auth_string_hash_threads", 23], ["auth_string_hash_iterations", 23], ["password_encryption_key_salt", 17], ["password_encryption_key_mem_cost_kib", 23], ["password_encryption_key_threads", 23], ["password_encryption_key_iterations", 23], ["recovery_key_hash_salt_for_encryption", 17], ["recovery_key_hash_salt_for_recovery_auth", 17], ["recovery_key_hash_mem_cost_kib", 23], ["recovery_key_hash_threads", 23], ["recovery_key_hash_iterations", 23], ["recovery_key_auth_hash_rehashed", 25], ["encryption_key_encrypted_with_password", 17], ["encryption_key_encrypted_with_recovery_key", 17], ["public_key_id", 2950], ["public_key", 17], ["verification_deadline", 1114], ["preferences_encrypted", 17], ["preferences_version_nonce", 20], ["user_keystore_encrypted", 17], ["user_keystore_version_nonce", 20], ["otp_hmac", 17], ["otp_expiration", 1114], ["otp_attempts", 21], ["now", 1114]], "count"),
+  /** Whether there is any account at all. */
+  exist: query<
+    {  },
+    { exist: boolean },
+    "one"
+  >("user/exist", user_exist, [], "one"),
   /** Whether an account has this address, to be asked before the expensive hashing. The insert decides. */
   is_address_taken: query<
     { email: string },

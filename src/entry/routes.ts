@@ -2,7 +2,13 @@ import { endpoint } from "../http/endpoint.ts";
 import { requireSizes, smallObjectBytesMax } from "../http/sizes.ts";
 import { nowMicros } from "../services.ts";
 import { createEntry, createEntryAndCategory, replaceEntry, softDeleteEntry } from "./dao.ts";
-import { EncryptedBlobAndCategoryId, EntryAndCategory, EntryId, EntryIdAndCategoryId, EntryUpdate } from "./messages.ts";
+import {
+  EncryptedBlobAndCategoryId,
+  EntryAndCategory,
+  EntryId,
+  EntryIdAndCategoryId,
+  EntryUpdate,
+} from "./messages.ts";
 
 export const entryRoutes = [
   endpoint(
@@ -31,7 +37,8 @@ export const entryRoutes = [
     {
       method: "PUT",
       path: "/api/container/entry",
-      summary: "Replaces an entry if the caller has seen its newest version. Without category_id it loses its category.",
+      summary:
+        "Replaces an entry if the caller has seen its newest version. Without category_id it loses its category.",
       limit: "modify",
       tokens: { user: true, container: "write" },
       request: EntryUpdate,

@@ -10,7 +10,13 @@ import {
   requireUnexpired,
   verifyContainerToken,
 } from "../crypto/containerTokens.ts";
-import { expired, type DecodedUserToken, type TokenType, type UserToken, type UserTokens } from "../crypto/userTokens.ts";
+import {
+  type DecodedUserToken,
+  expired,
+  type TokenType,
+  type UserToken,
+  type UserTokens,
+} from "../crypto/userTokens.ts";
 import { containerDoesNotExist, readOnlyAccess } from "../db/containerChange.ts";
 import { container as containerQueries } from "../db/queries.ts";
 import type { Db } from "../db/query.ts";
@@ -80,7 +86,10 @@ const HEADERS = {
   refresh: "x-refresh-token",
   container: "x-container-access-token",
 } as const;
-const TOKEN_TYPE_OF = { user: "Access", signIn: "SignIn", refresh: "Refresh" } as const satisfies Record<string, TokenType>;
+const TOKEN_TYPE_OF = { user: "Access", signIn: "SignIn", refresh: "Refresh" } as const satisfies Record<
+  string,
+  TokenType
+>;
 
 export function createAccess({ db, tokens, revokedSessions, now }: AccessServices): Access {
   const verifiedAccessTokens = new BoundedCache<UserToken>(CACHED_TOKENS_MAX);

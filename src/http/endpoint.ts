@@ -44,8 +44,8 @@ export interface Context<Needs extends TokenNeeds, Body> {
   /** What the tokens of the request prove, one member per token of the spec. */
   proofs: ProofsOf<Needs>;
   body: Body;
-  /** Adds a Set-Cookie header to the answer. */
-  setCookie: (cookie: string) => void;
+  /** Adds Set-Cookie headers to the answer. */
+  addCookies: (cookies: readonly string[]) => void;
 }
 
 /** An endpoint with its types put away, as the app registers it. */
@@ -72,7 +72,7 @@ const EMPTY_COOKIES = parseCookies(null);
  */
 export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply = undefined>(
   spec: EndpointSpec<Needs, Body, Reply>,
-  handle: (context: Context<Needs, Body>) => Promise<Reply | Encodable<Reply> | Response | undefined | void>,
+  handle: (context: Context<Needs, Body>) => Promise<Reply | Encodable<Reply> | Response | undefined>,
 ): Endpoint {
   /** Tokens come before the body, the body before signatures of tokens that only were decoded (accounts.md 1.3). */
   async function run({ services, request, clientAddress }: Incoming): Promise<Response> {
@@ -89,7 +89,7 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
       isBrowser: request.headers.get("x-client-is-browser")?.toLowerCase() === "true",
       proofs: await finishTokens(),
       body: body as Body,
-      setCookie: (cookie) => newCookies.push(cookie),
+      addCookies: (cookies) => newCookies.push(...cookies),
     });
     const response = result instanceof Response ? result : reply(request, spec.status ?? 200, spec.response, result);
     for (const cookie of newCookies) response.headers.append("set-cookie", cookie);

@@ -5,7 +5,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { ApiError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { clientNetwork, subnet } from "./address.ts";
+import { breakerNetwork, clientNetwork } from "./address.ts";
 
 export type LimitClass = "create" | "read" | "modify" | "expensive-auth" | "light-auth" | "error-report";
 
@@ -68,11 +68,11 @@ export function createLimiter(settings: LimiterSettings, options: LimiterOptions
       const time = now();
       const client = fairUse.take(clientNetwork(address), time);
       if (!client.allowed) {
-        warn(limitClass, "fair use", subnet(address), client);
+        warn(limitClass, "fair use", breakerNetwork(address), client);
         return { limitClass, ...client };
       }
-      const neighbours = circuitBreaker.take(subnet(address), time);
-      if (!neighbours.allowed) warn(limitClass, "circuit breaker", subnet(address), neighbours);
+      const neighbours = circuitBreaker.take(breakerNetwork(address), time);
+      if (!neighbours.allowed) warn(limitClass, "circuit breaker", breakerNetwork(address), neighbours);
       return { limitClass, ...(neighbours.allowed ? client : neighbours) };
     },
   };

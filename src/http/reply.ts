@@ -16,7 +16,7 @@ export function reply<Reply>(
   request: Request,
   status: number,
   message: Message<Reply> | undefined,
-  value: Reply | Encodable<Reply> | undefined | void,
+  value: Reply | Encodable<Reply> | undefined,
 ): Response {
   if (message === undefined || value === undefined) return new Response(null, { status });
   const encoding = responseEncoding(
@@ -43,7 +43,8 @@ export function errorReply(request: Request, error: unknown, log: Log, requestId
 
 function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (isDatabaseUnavailable(error)) return overloaded("The database is away; try again soon.", DATABASE_RETRY_AFTER_SECS);
+  if (isDatabaseUnavailable(error))
+    return overloaded("The database is away; try again soon.", DATABASE_RETRY_AFTER_SECS);
   return new ApiError("INTERNAL_ERROR", "Internal error");
 }
 

@@ -76,12 +76,11 @@ function poolOptions(settings: SmtpSettings, timeouts: SmtpTimeouts): SMTPPoolOp
     secure: security === "tls",
     requireTLS: security === "starttls",
     ignoreTLS: security === "plain",
-    tls: { rejectUnauthorized: false, minVersion: "TLSv1.2", ...(caFile ? { ca: readCertificates(caFile) } : {}) },
+    tls: { rejectUnauthorized: true, minVersion: "TLSv1.2", ...(caFile ? { ca: readCertificates(caFile) } : {}) },
     ...(username ? { auth: { user: username, pass: password } } : {}),
     maxConnections,
     idleTimeout: idleTimeoutSecs * 1000,
-    // One, for a kept connection that the relay has closed meanwhile. Everything else is repeated by our queue.
-    maxRequeues: 1,
+    maxRequeues: 0, // repeating is the affair of our queue
     connectionTimeout: timeouts.connectMs,
     greetingTimeout: timeouts.connectMs,
     dnsTimeout: timeouts.connectMs,

@@ -24,74 +24,86 @@ export function sendsMail({ values }: Pick<Checked, "values">): boolean {
 /** @returns one sentence per problem; a setting whose own value is wrong causes no further ones */
 export function findContradictions(reading: Checked): string[] {
   const problems: string[] = [];
-  const require = (holds: boolean, involved: readonly Name[], sentence: string) => {
+  const demand = (holds: boolean, involved: readonly Name[], sentence: string) => {
     if (!holds && !involved.some(({ env }) => reading.wrong.has(env))) problems.push(sentence);
   };
-  requireDatabase(reading, require);
-  requireMail(reading, require);
+  checkDatabase(reading, demand);
+  checkMail(reading, demand);
 
   const { values: v, given } = reading;
-  require(v.accessTokenLifetimeMins <= v.refreshTokenLifetimeDays * 1440, [
-    S.accessTokenLifetimeMins,
-    S.refreshTokenLifetimeDays,
-  ], `${S.accessTokenLifetimeMins.env} must not be longer than ${S.refreshTokenLifetimeDays.env}.`);
-  require(v.clientAuthStringHashIterations >= 2 || v.clientAuthStringHashMemCostKib >= 47_104, [
-    S.clientAuthStringHashIterations,
-    S.clientAuthStringHashMemCostKib,
-  ], `${S.clientAuthStringHashIterations.env} must be at least 2 when ${S.clientAuthStringHashMemCostKib.env} is under 47104: no client may use less.`);
-  require(v.oldSwitches.usesForwardedFor !== false ||
-    v.trustedProxies.length === 0 ||
-    !given.has(S.trustedProxies.env), [
-    S.trustedProxies,
-  ], `${OLD.usesForwardedFor.env}=false contradicts ${S.trustedProxies.env}; remove one of them.`);
+  demand(
+    v.accessTokenLifetimeMins <= v.refreshTokenLifetimeDays * 1440,
+    [S.accessTokenLifetimeMins, S.refreshTokenLifetimeDays],
+    `${S.accessTokenLifetimeMins.env} must not be longer than ${S.refreshTokenLifetimeDays.env}.`,
+  );
+  demand(
+    v.clientAuthStringHashIterations >= 2 || v.clientAuthStringHashMemCostKib >= 47_104,
+    [S.clientAuthStringHashIterations, S.clientAuthStringHashMemCostKib],
+    `${S.clientAuthStringHashIterations.env} must be at least 2 when ${S.clientAuthStringHashMemCostKib.env} is under 47104: no client may use less.`,
+  );
+  demand(
+    v.oldSwitches.usesForwardedFor !== false || v.trustedProxies.length === 0 || !given.has(S.trustedProxies.env),
+    [S.trustedProxies],
+    `${OLD.usesForwardedFor.env}=false contradicts ${S.trustedProxies.env}; remove one of them.`,
+  );
   return problems;
 }
 
-type Require = (holds: boolean, involved: readonly Name[], sentence: string) => void;
+type Demand = (holds: boolean, involved: readonly Name[], sentence: string) => void;
 
-function requireDatabase(reading: Checked, require: Require): void {
+function checkDatabase(reading: Checked, demand: Demand): void {
   if (!namesDatabase(reading)) return;
   const { values, given } = reading;
   if (given.has(DATABASE.url.env)) {
     for (const { env } of [DATABASE.port, ...DATABASE_PARTS]) {
-      require(!given.has(env), [], `${env} and ${DATABASE.url.env} are both set; remove one of them.`);
+      demand(!given.has(env), [], `${env} and ${DATABASE.url.env} are both set; remove one of them.`);
     }
   } else {
     for (const part of DATABASE_PARTS) {
-      require(given.has(
-        part.env,
-      ), [], `${part.env} is missing: a database is named by ${listOf(DATABASE_PARTS)} together.`);
+      demand(
+        given.has(part.env),
+        [],
+        `${part.env} is missing: a database is named by ${listOf(DATABASE_PARTS)} together.`,
+      );
     }
   }
   for (const key of ["tokenSigningKey", "authStringHashKey"] as const) {
-    require(values[key] !== undefined, [
-      S[key],
-    ], `${S[key].env} is missing: with a database of your own it must be ${S[key].type.must}.`);
+    demand(
+      values[key] !== undefined,
+      [S[key]],
+      `${S[key].env} is missing: with a database of your own it must be ${S[key].type.must}.`,
+    );
   }
 }
 
-function requireMail({ values, given }: Checked, require: Require): void {
+function checkMail({ values, given }: Checked, demand: Demand): void {
   if (values.oldSwitches.isEmailEnabled === false) return;
   if (values.relay.host === undefined) {
-    require(values.oldSwitches.isEmailEnabled !== true, [
-      RELAY.host,
-    ], `${OLD.isEmailEnabled.env}=true needs ${RELAY.host.env}.`);
+    demand(
+      values.oldSwitches.isEmailEnabled !== true,
+      [RELAY.host],
+      `${OLD.isEmailEnabled.env}=true needs ${RELAY.host.env}.`,
+    );
     for (const { env } of [RELAY.security, RELAY.port, RELAY.username, RELAY.password, RELAY.caFile]) {
-      require(!given.has(env), [RELAY.host], `${env} is set, but ${RELAY.host.env} is missing.`);
+      demand(!given.has(env), [RELAY.host], `${env} is set, but ${RELAY.host.env} is missing.`);
     }
     return;
   }
-  require(given.has(
-    S.emailFrom.env,
-  ), [], `${S.emailFrom.env} is missing: mail through ${RELAY.host.env} needs a sender.`);
-  require((values.relay.username ?? "") === "" || (values.relay.password ?? "") !== "", [
-    RELAY.username,
-    RELAY.password,
-  ], `${RELAY.password.env} is missing: ${RELAY.username.env} is set.`);
-  require((values.relay.password ?? "") === "" || (values.relay.username ?? "") !== "", [
-    RELAY.username,
-    RELAY.password,
-  ], `${RELAY.username.env} is missing: ${RELAY.password.env} is set.`);
+  demand(
+    given.has(S.emailFrom.env),
+    [],
+    `${S.emailFrom.env} is missing: mail through ${RELAY.host.env} needs a sender.`,
+  );
+  demand(
+    (values.relay.username ?? "") === "" || (values.relay.password ?? "") !== "",
+    [RELAY.username, RELAY.password],
+    `${RELAY.password.env} is missing: ${RELAY.username.env} is set.`,
+  );
+  demand(
+    (values.relay.password ?? "") === "" || (values.relay.username ?? "") !== "",
+    [RELAY.username, RELAY.password],
+    `${RELAY.username.env} is missing: ${RELAY.password.env} is set.`,
+  );
 }
 
 function listOf(settings: readonly Name[]): string {

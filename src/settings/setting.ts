@@ -56,11 +56,11 @@ export function limiterClass(
   // The reference left the word out of the names of one class.
   const suffix = envName === "ERROR_REPORT" ? "" : "_LIMITER";
   return {
-    fairUse: limiter(`ENTRIES_${envName}_FAIR_USE${suffix}`, fairUse, `${requests} from one client`),
+    fairUse: limiter(`ENTRIES_${envName}_FAIR_USE${suffix}`, fairUse, `${requests}, from one client,`),
     circuitBreaker: limiter(
       `ENTRIES_${envName}_CIRCUIT_BREAKER${suffix}`,
       circuitBreaker,
-      `${requests} from one network (IPv4 /24, IPv6 /64)`,
+      `${requests}, from one network (IPv4 /24, IPv6 /64),`,
     ),
   };
 }

@@ -45,7 +45,10 @@ describe("password hashes, decision A1", () => {
     await passwords.verify(undefined, SECRET); // makes the decoy
     const times = { known: [] as number[], unknown: [] as number[] };
     for (let round = 0; round < 15; round++) {
-      for (const [kind, stored] of [["known", hash], ["unknown", undefined]] as const) {
+      for (const [kind, stored] of [
+        ["known", hash],
+        ["unknown", undefined],
+      ] as const) {
         const startedAt = performance.now();
         expect(await passwords.verify(stored, Buffer.from("wrong"))).toBe(false);
         times[kind].push(performance.now() - startedAt);
@@ -79,14 +82,18 @@ function median(values: number[]): number {
 }
 
 describe("public keys of accounts, decision C5", () => {
-  const spki = (bits: number) => generateKeyPairSync("rsa", { modulusLength: bits }).publicKey.export({ format: "der", type: "spki" });
+  const spki = (bits: number) =>
+    generateKeyPairSync("rsa", { modulusLength: bits }).publicKey.export({ format: "der", type: "spki" });
 
   test("RSA of 2048 bits or more is accepted", () => {
     expect(isRecipientPublicKey(spki(2048))).toBe(true);
   });
 
   test("smaller RSA, other forms, other types, trailing bytes and junk are refused", () => {
-    const pkcs1 = generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey.export({ format: "der", type: "pkcs1" });
+    const pkcs1 = generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey.export({
+      format: "der",
+      type: "pkcs1",
+    });
     const ed25519 = generateKeyPairSync("ed25519").publicKey.export({ format: "der", type: "spki" });
 
     expect(isRecipientPublicKey(spki(1024))).toBe(false);

@@ -43,7 +43,8 @@ describe("tokens of the reference, accounts.md 14", () => {
 
 describe("tokens of our own, decision A2", () => {
   const session_id = randomUUID();
-  const issue = (type: TokenType, expirationSecs = FAR) => tokens.issue({ type, user_id: USER, session_id, expirationSecs });
+  const issue = (type: TokenType, expirationSecs = FAR) =>
+    tokens.issue({ type, user_id: USER, session_id, expirationSecs });
 
   test("a token verifies and says what it was made of", () => {
     expect(verify(issue("Access").text)).toMatchObject({ user_id: USER, session_id, expirationSecs: FAR });
@@ -107,7 +108,9 @@ describe("stage A, accounts.md 2.3", () => {
   });
 
   test("unknown extra claims and another order are fine", () => {
-    const text = signed(`{ "typ":"Access", "more":[{"exp":1}], "exp":${FAR}, "eml":"us@example.com", "uid":"${USER}" }`);
+    const text = signed(
+      `{ "typ":"Access", "more":[{"exp":1}], "exp":${FAR}, "eml":"us@example.com", "uid":"${USER}" }`,
+    );
 
     expect(verify(text).user_id).toBe(USER);
   });

@@ -13,9 +13,20 @@ const BOX = "018f3c5e-7b1a-7c3d-9e2f-0000000000a0";
 const OTHER_BOX = "018f3c5e-7b1a-7c3d-9e2f-0000000000b0";
 /** Every table that outlives the adoption. signin_nonces and user_otps hold minutes-old one-time values. */
 const KEPT_TABLES = [
-  "users", "user_flags", "user_preferences", "user_keystores", "blacklisted_tokens", "containers", "categories",
-  "entries", "container_access_keys", "container_accept_keys", "container_share_invites", "user_deletion_requests",
-  "user_deletion_request_container_keys", "job_registry",
+  "users",
+  "user_flags",
+  "user_preferences",
+  "user_keystores",
+  "blacklisted_tokens",
+  "containers",
+  "categories",
+  "entries",
+  "container_access_keys",
+  "container_accept_keys",
+  "container_share_invites",
+  "user_deletion_requests",
+  "user_deletion_request_container_keys",
+  "job_registry",
 ]; // prettier-ignore
 
 async function referenceDatabase(): Promise<Db> {
@@ -101,7 +112,9 @@ describe("a database of the reference is adopted (decisions, second promise)", (
          select container_id, sequence from categories union all select container_id, sequence from entries
        ) as all_rows group by container_id order by container_id`,
     );
-    const heads = await db.unsafe("select container_id, last_sequence::int as last from container_heads order by container_id");
+    const heads = await db.unsafe(
+      "select container_id, last_sequence::int as last from container_heads order by container_id",
+    );
 
     expect(rows.map(({ numbers }) => numbers)).toEqual(["{1,2,3,4,5}", "{1,2}"]);
     expect(heads.map(({ last }) => last)).toEqual([5, 2]);
@@ -141,7 +154,10 @@ describe("W10: addresses that differ only in letter case", () => {
     await db.unsafe(`${userRow(ANN, "Ann@example.com", true)} ${userRow(BEN, "ann@Example.com", true)}`).simple();
     const before = await contents(db);
 
-    const failure = await migrate(db, silentLog).then(() => "none", (error: Error) => error.message);
+    const failure = await migrate(db, silentLog).then(
+      () => "none",
+      (error: Error) => error.message,
+    );
 
     expect(failure).toContain(ANN);
     expect(failure).toContain(BEN);
@@ -178,7 +194,12 @@ describe("migrations", () => {
     const { db } = await createTestDatabase();
     const broken = { version: 2, name: "broken", text: "create table half (id int); select 1 / 0;" };
 
-    expect(await migrate(db, silentLog, [...MIGRATIONS, broken]).then(() => "done", () => "failed")).toBe("failed");
+    expect(
+      await migrate(db, silentLog, [...MIGRATIONS, broken]).then(
+        () => "done",
+        () => "failed",
+      ),
+    ).toBe("failed");
     expect(await schemaVersion(db)).toBe(1);
     expect((await db.unsafe("select to_regclass('half') as found"))[0]?.found).toBeNull();
     expect(await migrate(db, silentLog)).toEqual([]); // the connection is usable and the lock is free

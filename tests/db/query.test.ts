@@ -15,14 +15,47 @@ beforeAll(async () => {
 
 describe("values between JavaScript and PostgreSQL are exact", () => {
   const echo = query<
-    { int8: bigint; int8s: bigint[]; time: bigint; times: bigint[]; bytes: Uint8Array; byteas: Uint8Array[]; ids: string[]; flag: boolean; text: string; missing?: string | null },
-    { int8: bigint; int8s: bigint[]; time: bigint; times: bigint[]; bytes: Uint8Array; byteas: Uint8Array[]; ids: string[]; flag: boolean; text: string; missing: string | null },
+    {
+      int8: bigint;
+      int8s: bigint[];
+      time: bigint;
+      times: bigint[];
+      bytes: Uint8Array;
+      byteas: Uint8Array[];
+      ids: string[];
+      flag: boolean;
+      text: string;
+      missing?: string | null;
+    },
+    {
+      int8: bigint;
+      int8s: bigint[];
+      time: bigint;
+      times: bigint[];
+      bytes: Uint8Array;
+      byteas: Uint8Array[];
+      ids: string[];
+      flag: boolean;
+      text: string;
+      missing: string | null;
+    },
     "one"
   >(
     "test/echo",
     `select $1::int8 as int8, $2::int8[] as int8s, $3::timestamp as time, $4::timestamp[] as times, $5::bytea as bytes,
       $6::bytea[] as byteas, $7::uuid[] as ids, $8::bool as flag, $9::text as text, $10::text as missing`,
-    [["int8", 20], ["int8s", 1016], ["time", 1114], ["times", 1115], ["bytes", 17], ["byteas", 1001], ["ids", 2951], ["flag", 16], ["text", 25], ["missing", 25]],
+    [
+      ["int8", 20],
+      ["int8s", 1016],
+      ["time", 1114],
+      ["times", 1115],
+      ["bytes", 17],
+      ["byteas", 1001],
+      ["ids", 2951],
+      ["flag", 16],
+      ["text", 25],
+      ["missing", 25],
+    ],
     "one",
   ); // prettier-ignore
 
@@ -45,7 +78,11 @@ describe("values between JavaScript and PostgreSQL are exact", () => {
     await fc.assert(
       fc.asyncProperty(values, async (value) => {
         const row = await echo(db, value);
-        const plain = { ...row, bytes: new Uint8Array(row.bytes), byteas: row.byteas.map((item) => new Uint8Array(item)) };
+        const plain = {
+          ...row,
+          bytes: new Uint8Array(row.bytes),
+          byteas: row.byteas.map((item) => new Uint8Array(item)),
+        };
         expect(plain).toEqual({ ...value, missing: null });
       }),
       { numRuns: 200 },
@@ -54,7 +91,16 @@ describe("values between JavaScript and PostgreSQL are exact", () => {
 
   test("the edges of 64 bits and of the supported years", async () => {
     const edge = { int8s: [-(2n ** 63n), 2n ** 63n - 1n], times: [0n, 253_402_300_799_999_999n] };
-    const row = await echo(db, { ...edge, int8: 2n ** 53n + 1n, time: 1n, bytes: new Uint8Array(0), byteas: [], ids: [], flag: false, text: "" });
+    const row = await echo(db, {
+      ...edge,
+      int8: 2n ** 53n + 1n,
+      time: 1n,
+      bytes: new Uint8Array(0),
+      byteas: [],
+      ids: [],
+      flag: false,
+      text: "",
+    });
 
     expect(row).toMatchObject({ ...edge, int8: 2n ** 53n + 1n, time: 1n });
   });
@@ -62,7 +108,9 @@ describe("values between JavaScript and PostgreSQL are exact", () => {
   test("lab notes 0.4: times do not depend on the process's time zone", () => {
     const script = `import { parseTimestamp, formatTimestamp } from "${join(import.meta.dir, "../../src/db/time.ts")}";
       console.log(parseTimestamp("2026-01-31 08:15:00.123456"), formatTimestamp(1769847300123456n));`;
-    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { env: { ...process.env, TZ: "America/New_York" } });
+    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], {
+      env: { ...process.env, TZ: "America/New_York" },
+    });
 
     expect(stdout.toString().trim()).toBe("1769847300123456n 2026-01-31T08:15:00.123456Z");
   });
@@ -90,7 +138,9 @@ describe("statements", () => {
       .filter((path) => !path.endsWith("db/queries.ts"))
       .map((path) => Bun.file(join(import.meta.dir, "../..", path)).text());
     const text = (await Promise.all(source)).join("\n");
-    const unused = allQueries.filter(({ file }) => !new RegExp(`[qQ]ueries\\.${file.split("/")[1]}\\(|\\b${file.replace("/", "\\.")}\\(`).test(text));
+    const unused = allQueries.filter(
+      ({ file }) => !new RegExp(`[qQ]ueries\\.${file.split("/")[1]}\\(|\\b${file.replace("/", "\\.")}\\(`).test(text),
+    );
 
     expect(unused.map(({ file }) => file)).toEqual([]);
   });
@@ -100,7 +150,10 @@ describe("statements", () => {
     await checkQueries(broken);
     await broken.unsafe("alter table entries rename column encrypted_blob to renamed");
 
-    const failure = await checkQueries(broken).then(() => undefined, (error: Error) => error);
+    const failure = await checkQueries(broken).then(
+      () => undefined,
+      (error: Error) => error,
+    );
 
     expect(failure).toBeInstanceOf(SchemaMismatch);
     expect(failure?.message).toMatch(/^sql\/\w+\/\w+\.sql does not fit/);
@@ -117,14 +170,21 @@ describe("statements", () => {
     const now = query<Record<never, never>, { n: number }, "one">("test/now", "select 1::int4 as n", [], "one");
     for (let round = 0; round < 20; round++) await pool.begin(async (transaction) => now(transaction, {}));
     const rows = await pool.reserve();
-    const prepared = await rows.unsafe("select count(*)::int as n from pg_prepared_statements where statement = 'select 1::int4 as n'");
+    const prepared = await rows.unsafe(
+      "select count(*)::int as n from pg_prepared_statements where statement = 'select 1::int4 as n'",
+    );
     rows.release();
 
     expect(prepared[0]?.n).toBe(1);
   });
 
   test("more rows than the header promises is an error that names the file", async () => {
-    const two = query<Record<never, never>, { n: number }, "one">("test/two", "select generate_series(1, 2) as n", [], "one");
+    const two = query<Record<never, never>, { n: number }, "one">(
+      "test/two",
+      "select generate_series(1, 2) as n",
+      [],
+      "one",
+    );
 
     expect(two(db, {})).rejects.toThrow("sql/test/two.sql");
   });

@@ -21,7 +21,13 @@ import {
   NewEncryptedBlob,
 } from "../../src/container/messages.ts";
 import { encodeBase64Url } from "../../src/crypto/base64url.ts";
-import { EncryptedBlobAndCategoryId, EntryAndCategory, EntryId, EntryIdAndCategoryId, EntryUpdate } from "../../src/entry/messages.ts";
+import {
+  EncryptedBlobAndCategoryId,
+  EntryAndCategory,
+  EntryId,
+  EntryIdAndCategoryId,
+  EntryUpdate,
+} from "../../src/entry/messages.ts";
 import { NewUser } from "../../src/user/messages.ts";
 import { ServerErrorResponse } from "../../src/wire/common.ts";
 import type { Message } from "../../src/wire/message.ts";
@@ -60,7 +66,10 @@ export class Refused extends Error {
 let rsaPublicKey: Uint8Array | undefined;
 
 export function recipientPublicKey(): Uint8Array {
-  rsaPublicKey ??= generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey.export({ format: "der", type: "spki" });
+  rsaPublicKey ??= generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey.export({
+    format: "der",
+    type: "spki",
+  });
   return rsaPublicKey;
 }
 
@@ -274,7 +283,10 @@ export class Device {
   }
 
   replaceEntry(box: Box, update: EntryUpdate) {
-    return this.client.call("PUT", "/api/container/entry", { request: [EntryUpdate, update], headers: this.headers(box) });
+    return this.client.call("PUT", "/api/container/entry", {
+      request: [EntryUpdate, update],
+      headers: this.headers(box),
+    });
   }
 
   replaceCategory(box: Box, update: CategoryUpdate) {

@@ -13,9 +13,11 @@ import { createTestDatabase, type TestDatabase } from "./database.ts";
 
 /** Cheap hashing and no rate limits, so that tests are fast; tests of these set them back. */
 const TEST_ENVIRONMENT = {
-  ENTRIES_DATABASE_URL: "postgres://unused",
+  ENTRIES_DATABASE_URL: "postgres://unused@localhost:5432/unused",
   ENTRIES_TOKEN_SIGNING_KEY_B64: Buffer.alloc(64, 7).toString("base64"),
-  ENTRIES_AUTH_STRING_HASH_KEY_B64: Buffer.from(Uint8Array.from({ length: 32 }, (_, index) => index)).toString("base64"),
+  ENTRIES_AUTH_STRING_HASH_KEY_B64: Buffer.from(Uint8Array.from({ length: 32 }, (_, index) => index)).toString(
+    "base64",
+  ),
   ENTRIES_AUTH_STRING_HASH_MEM_COST_KIB: "19456",
   ENTRIES_AUTH_STRING_HASH_ITERATIONS: "2",
 };

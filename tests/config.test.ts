@@ -56,7 +56,6 @@ describe("defaults", () => {
     expect(configOf({})).toMatchObject({
       port: 9000,
       bindAddress: "127.0.0.1",
-      publicUrl: "http://127.0.0.1:9000",
       databaseConnectionsMax: 10,
       databaseIdleTimeoutSecs: 30,
       databaseConnectionTimeoutSecs: 30,
@@ -129,7 +128,6 @@ describe("types", () => {
     ["ENTRIES_TRUSTED_PROXIES", "", "trustedProxies", []],
     ["ENTRIES_TRUSTED_PROXIES", " 1.2.3.4 , 2001:db8::/32", "trustedProxies", ["1.2.3.4/32", "2001:db8::/32"]],
     ["ENTRIES_CORS_ALLOWED_ORIGINS", " https://a.b ,, ", "corsAllowedOrigins", ["https://a.b"]],
-    ["ENTRIES_PUBLIC_URL", "https://e.example/base/", "publicUrl", "https://e.example/base"],
     ["ENTRIES_LOG_LEVEL", "trace", "logLevel", "debug"],
     ["ENTRIES_LOG_LEVEL", "warn, some::module=trace", "logLevel", "warn"],
     ["ENTRIES_LOG_LEVEL", "some::module=trace", "logLevel", "debug"],
@@ -159,9 +157,6 @@ describe("types", () => {
     ["ENTRIES_TRUSTED_PROXIES", "10.0.0.0/33"],
     ["ENTRIES_TRUSTED_PROXIES", "proxy.local"],
     ["ENTRIES_TRUSTED_PROXIES", "::/129"],
-    ["ENTRIES_PUBLIC_URL", "entries.example.org"],
-    ["ENTRIES_PUBLIC_URL", "ftp://e.example"],
-    ["ENTRIES_PUBLIC_URL", "https://e.example/?a=b"],
     ["ENTRIES_LOG_LEVEL", "loud"],
     ["ENTRIES_SMTP_SECURITY", "ssl"],
     ["ENTRIES_EMAIL_FROM_ADDR", "Entries"],
@@ -429,7 +424,6 @@ describe("between settings", () => {
   });
 
   test("P3: a password inside an address is not shown", () => {
-    expect(problemsOf({ ENTRIES_PUBLIC_URL: "https://me:hunter2@e.example" }).join()).not.toContain("hunter2");
   });
 });
 
@@ -557,7 +551,6 @@ describe("commands", () => {
     const { text, status } = printConfig(loadConfig(env, { port: "81" }));
     expect(status).toBe(0);
     expect(text).toContain("ENTRIES_PORT=81  # --port\n");
-    expect(text).toContain("ENTRIES_PUBLIC_URL=http://127.0.0.1:81  # default\n");
     expect(text).toContain("ENTRIES_SMTP_ADDRESS=mail.example.org  # environment\n");
     expect(text).toContain("ENTRIES_SMTP_USERNAME=me  # environment, ENTRIES_AMAZON_SES_USERNAME\n");
     expect(text).toContain("ENTRIES_SMTP_PASSWORD=(secret)  # environment, ENTRIES_AMAZON_SES_KEY\n");

@@ -47,10 +47,10 @@ export function connectDatabase(address: DatabaseAddress, settings: PoolSettings
   return pool as unknown as Db;
 }
 
-/** What postgres.js reads wrongly in a URL: IPv6 hosts in brackets and percent-encoded database names. */
-function partsMisread(text: string): { host: string[]; database: string } {
-  const { hostname, pathname } = new URL(text);
-  return { host: [hostname.replace(/^\[|\]$/g, "")], database: decodeURIComponent(pathname.slice(1)) };
+/** What postgres.js reads wrongly in a URL: an IPv6 host in brackets, and a percent-encoded database name. */
+function partsMisread(url: string): { host?: string[]; database?: string } {
+  const [, host, database] = /^\w+:\/\/(?:[^@/]*@)?(?:\[([^\]]*)\])?[^/?]*(?:\/([^?]*))?/.exec(url) ?? [];
+  return { ...(host && { host: [host] }), ...(database && { database: decodeURIComponent(database) }) };
 }
 
 /** What postgres.js and PostgreSQL say when the database cannot be used now but may come back. */

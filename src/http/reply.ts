@@ -48,10 +48,16 @@ function asApiError(error: unknown): ApiError {
   return new ApiError("INTERNAL_ERROR", "Internal error");
 }
 
-/** What the log may know of an error. PostgreSQL's `detail` is left out: it quotes values. */
+/**
+ * What the log may know of an error. Of PostgreSQL's errors, neither `detail` nor the message of a data exception
+ * (class 22): they quote values.
+ */
 function describe(error: unknown): Record<string, string | undefined> {
   if (!(error instanceof Error)) return { error: typeof error };
   const code = "code" in error ? String(error.code) : undefined;
   const constraint = "constraint_name" in error && error.constraint_name ? String(error.constraint_name) : undefined;
-  return { error: error.name, message: error.message, code, constraint, stack: error.stack };
+  if (error.name === "PostgresError") {
+    return { error: error.name, code, constraint, message: code?.startsWith("22") ? undefined : error.message };
+  }
+  return { error: error.name, message: error.message, code, stack: error.stack };
 }

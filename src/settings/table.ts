@@ -17,7 +17,6 @@ import {
   secretBytes,
   text,
   textOrEmpty,
-  webAddress,
 } from "./types.ts";
 
 const U32_MAX = 4_294_967_295;
@@ -52,12 +51,6 @@ const SERVER = {
     text("the path of a directory"),
     "./entries-data",
     "Directory of the embedded database, of generated secrets and of mail that is not sent. The option --data-dir wins.",
-  ),
-  publicUrl: setting(
-    "ENTRIES_PUBLIC_URL",
-    webAddress,
-    (read) => `http://127.0.0.1:${read("ENTRIES_PORT")}`,
-    "Where clients reach this server: the base of links in mails. Default: http://127.0.0.1 with the port.",
   ),
   corsAllowedOrigins: setting(
     "ENTRIES_CORS_ALLOWED_ORIGINS",

@@ -93,15 +93,6 @@ export const mailbox: SettingType<Mailbox> = type("an address like Entries <entr
   return ADDRESS.test(address) ? { name: (quotedName ?? plainName ?? "").trim(), address } : undefined;
 });
 
-/** An http or https address without query, fragment or password. The value ends without a slash. */
-export const webAddress: SettingType<string> = type("an address like https://entries.example.org", (text) => {
-  if (!URL.canParse(text)) return undefined;
-  const url = new URL(text);
-  const isWeb = url.protocol === "https:" || url.protocol === "http:";
-  const hasMore = url.search !== "" || url.hash !== "" || url.username !== "" || url.password !== "";
-  return isWeb && !hasMore ? url.href.replace(/\/+$/, "") : undefined;
-});
-
 const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 /** The URL of a PostgreSQL database; several hosts may be given, separated by commas. The value is the text itself. */

@@ -48,9 +48,13 @@ export function connectDatabase(address: DatabaseAddress, settings: PoolSettings
 }
 
 /** What postgres.js reads wrongly in a URL: an IPv6 host in brackets, and a percent-encoded database name. */
-function partsMisread(url: string): { host?: string[]; database?: string } {
-  const [, host, database] = /^\w+:\/\/(?:[^@/]*@)?(?:\[([^\]]*)\])?[^/?]*(?:\/([^?]*))?/.exec(url) ?? [];
-  return { ...(host && { host: [host] }), ...(database && { database: decodeURIComponent(database) }) };
+function partsMisread(url: string): { host?: string[]; port?: number[]; database?: string } {
+  const parts = /^\w+:\/\/(?:[^@/]*@)?(?:\[([^\]]*)\](?::(\d+))?)?[^/?]*(?:\/([^?]*))?/.exec(url) ?? [];
+  const [, host, port = "5432", database] = parts;
+  return {
+    ...(host && { host: [host], port: [Number(port)] }),
+    ...(database && { database: decodeURIComponent(database) }),
+  };
 }
 
 /** What postgres.js and PostgreSQL say when the database cannot be used now but may come back. */

@@ -2,11 +2,13 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
 import { checkQueries, SchemaMismatch } from "../../src/db/check.ts";
+import { connectDatabase } from "../../src/db/connect.ts";
 import { generateQueries, parseHeader } from "../../src/db/generate.ts";
 import { allQueries } from "../../src/db/queries.ts";
 import { type Db, query } from "../../src/db/query.ts";
 import { formatTimestamp, parseTimestamp } from "../../src/db/time.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { silentLog } from "../../src/log.ts";
+import { createTestDatabase, POOL } from "../support/database.ts";
 
 let db: Db;
 beforeAll(async () => {
@@ -187,5 +189,19 @@ describe("statements", () => {
     );
 
     expect(two(db, {})).rejects.toThrow("sql/test/two.sql");
+  });
+});
+
+describe("P1: database URLs", () => {
+  test.each([
+    ["postgres://u:p@[::1]:5455/my%20db", ["::1"], [5455], "my db"],
+    ["postgres://u:p%40x@h1:5432,h2:5433/db", ["h1", "h2"], [5432, 5433], "db"],
+    ["postgresql://u@h/db", ["h"], [5432], "db"],
+    ["postgres://u@[2001:db8::1]/db?sslmode=require", ["2001:db8::1"], [5432], "db"],
+  ])("%s", async (url, host, port, database) => {
+    const pool = connectDatabase({ url }, POOL, silentLog);
+
+    expect(pool.options).toMatchObject({ host, port, database });
+    await pool.end();
   });
 });

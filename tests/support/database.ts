@@ -11,7 +11,7 @@ import { migrate } from "../../src/db/migrate.ts";
 import type { Db } from "../../src/db/query.ts";
 import { silentLog } from "../../src/log.ts";
 
-const POOL = {
+export const POOL = {
   databaseConnectionsMax: 10,
   databaseIdleTimeoutSecs: 30,
   databaseConnectionTimeoutSecs: 30,

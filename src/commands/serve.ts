@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { createApp } from "../app.ts";
+import { type App, createApp } from "../app.ts";
 import type { Config } from "../config.ts";
 import { checkQueries } from "../db/check.ts";
 import { connectDatabase, waitForDatabase } from "../db/connect.ts";
@@ -18,19 +18,26 @@ const DRAIN_LIMIT_MS = 30_000;
 /** How long a start waits for an external database. */
 const DATABASE_WAIT_SECS = 60;
 
+/** What launchers pass on arrives within milliseconds of the signal that they repeat; a person needs longer. */
+const REPEATED_SIGNAL_MS = 400;
+
 /** Runs the server until it is told to stop. @returns the exit status */
 export async function serve(config: Config): Promise<number> {
   const log = createLog(config.logLevel, process.stdout.isTTY === true);
-  const stopRequested = listenForStop();
-  let server: RunningServer | undefined;
+  const stopRequested = listenForStop(log);
+  let isStopping = false;
   try {
-    server = await startServer(config, log);
-    const reason = await Promise.race([stopRequested, server.failed]);
-    log.info("stopping", { reason: reason.text });
-    await server.stop();
+    // A stop during the start ends it where it is: nobody was answered yet, and the database is made for worse.
+    const server = await Promise.race([startServer(config, log), stopRequested]);
+    const reason = "stop" in server ? await Promise.race([stopRequested, server.failed]) : server;
+    isStopping = true;
+    if (reason.status === 0) log.info("stopping", { reason: reason.text });
+    else log.error("stopping", { reason: reason.text });
+    if ("stop" in server) await server.stop();
     return reason.status;
   } catch (error) {
-    log.error("the server cannot start", { reason: error instanceof Error ? error.message : String(error) });
+    const event = isStopping ? "the stop failed" : "the server cannot start";
+    log.error(event, { reason: error instanceof Error ? error.message : String(error) });
     return 1;
   } finally {
     log.info("stopped");
@@ -43,14 +50,20 @@ interface StopReason {
   status: number;
 }
 
-/** SIGTERM and SIGINT drain; a second signal ends the process at once. So does the end of the launcher. */
-function listenForStop(): Promise<StopReason> {
+/**
+ * SIGTERM and SIGINT drain; a second signal ends the process at once (decision P11). The end of the launcher drains
+ * too. Ctrl-C under `bun start` sends two signals at once, one from the terminal and one from bun: they count as one.
+ */
+function listenForStop(log: Log): Promise<StopReason> {
   return new Promise((resolve) => {
-    let isStopping = false;
+    let firstAt: number | undefined;
     const onSignal = (signal: string) => {
-      if (isStopping) process.exit(130);
-      isStopping = true;
+      const now = performance.now();
+      firstAt ??= now;
       resolve({ text: signal, status: 0 });
+      if (now - firstAt < REPEATED_SIGNAL_MS) return;
+      log.warn("stopped at once", { reason: `a second signal, ${signal}` });
+      process.exit(130);
     };
     process.on("SIGTERM", () => onSignal("SIGTERM"));
     process.on("SIGINT", () => onSignal("SIGINT"));
@@ -75,8 +88,8 @@ async function startServer(config: Config, log: Log): Promise<RunningServer> {
     const mailer = openMailer(complete, log);
     const services = await createServices(complete, db, mailer, log);
     const app = createApp(services);
-    app.listen({ port: config.port, hostname: config.bindAddress });
-    announce(config, embedded, startedAt, log);
+    listen(app, config);
+    announce(app, config, embedded, startedAt, log);
 
     return {
       failed: failureOf(embedded),
@@ -122,10 +135,31 @@ function openMailer(config: CompleteConfig, log: Log): Mailer {
   );
 }
 
-function announce(config: Config, embedded: EmbeddedPostgres | undefined, startedAt: number, log: Log): void {
-  const host = config.bindAddress.includes(":") ? `[${config.bindAddress}]` : config.bindAddress;
+/** @throws Error whose message says what to do about an address that cannot be had */
+function listen(app: App, { port, bindAddress }: Config): void {
+  try {
+    // Elysia would let a second server take the same port and half of the requests, and show strangers our stack traces.
+    app.listen({ port, hostname: bindAddress, reusePort: false, development: false });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const message = typeof code === "string" ? LISTEN_ERRORS[code] : undefined;
+    throw message ? new Error(`Cannot listen on ${hostInUrl(bindAddress)}:${port}: ${message}`) : error;
+  }
+}
+
+const LISTEN_ERRORS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another program listens there. Stop it, or choose another port with --port or ENTRIES_PORT.",
+  EADDRNOTAVAIL: "this machine does not have that address. Correct ENTRIES_BIND_ADDRESS.",
+  EACCES: "this user may not use that port. Choose one above 1023 with --port or ENTRIES_PORT.",
+};
+
+function hostInUrl(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function announce(app: App, config: Config, embedded: EmbeddedPostgres | undefined, startedAt: number, log: Log): void {
   log.info("listening", {
-    url: `http://${host}:${config.port}`,
+    url: `http://${hostInUrl(config.bindAddress)}:${app.server?.port}`,
     database: embedded ? `embedded PostgreSQL ${embedded.version} in ${config.dataDir}` : "external",
     duration_ms: Math.round(performance.now() - startedAt),
   });

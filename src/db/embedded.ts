@@ -205,7 +205,7 @@ async function startWhenFree(
     try {
       const withSocket = { ...settings, unix_socket_directories: runtimeDir };
       const postmaster = await startPostmaster({ ...place, runtimeDir }, withSocket, log);
-      return { postmaster, socketPath: join(runtimeDir, ".s.PGSQL.5432") };
+      return { postmaster, socketPath: join(runtimeDir, `.s.PGSQL.${settings.port ?? 5432}`) };
     } catch (error) {
       if (!(error instanceof PostmasterFailed && error.isClusterBusy)) throw error;
       if (performance.now() > deadline) throw new DataDirectoryInUse(place.dataDir, "A PostgreSQL server");

@@ -124,16 +124,31 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
 
   function openContainerToken(need: "read" | "write", request: Request, cookies: Cookies) {
     const { texts } = find(HEADERS.container, request, cookies);
-    const [token] = passing(texts, (text) => {
+    const candidates = passing(texts, (text) => {
       const decoded = verifiedContainerTokens.get(text) ?? decodeContainerToken(text);
       if (!decoded) throw incorrectContainerToken();
       return decoded;
     });
     return async (): Promise<ContainerAccess> => {
-      await verifyContainerTokens([token]);
+      const token = await firstVerified(candidates);
       if (need === "write") await requireWriteAccess(token);
       return { key_id: token.key_id, container_id: token.container_id };
     };
+  }
+
+  /** Takes the first cookie that is valid (decision P7). @throws the first one's error when none is */
+  async function firstVerified(candidates: readonly ContainerToken[]): Promise<ContainerToken> {
+    let firstRefusal: unknown;
+    for (const token of candidates) {
+      try {
+        await verifyContainerTokens([token]);
+        return token;
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        firstRefusal ??= error;
+      }
+    }
+    throw firstRefusal;
   }
 
   /** The flag of a cached key may be out of date: before refusing, the database is asked. Statements check it too. */
@@ -152,11 +167,17 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
       if (!key) throw containerDoesNotExist();
       return key;
     });
-    fresh.forEach((token, index) => {
-      verifyContainerToken(token, keys[index]?.public_key ?? new Uint8Array(0), nowSecs());
-      verifiedContainerTokens.set(token.text, token);
-    });
-    for (const token of list) requireUnexpired(token, nowSecs());
+    try {
+      fresh.forEach((token, index) => {
+        verifyContainerToken(token, keys[index]?.public_key ?? new Uint8Array(0), nowSecs());
+        verifiedContainerTokens.set(token.text, token);
+      });
+      for (const token of list) requireUnexpired(token, nowSecs());
+    } catch (refusal) {
+      // A cached key may be gone, and an unknown key is told before a bad signature: the database is asked.
+      if ((await readKeys(list)).length < list.length) throw containerDoesNotExist();
+      throw refusal;
+    }
     return list.map(({ key_id, container_id }) => ({ key_id, container_id }));
   }
 

@@ -29,7 +29,7 @@ export interface EndpointSpec<Needs extends TokenNeeds, Body, Reply> {
   response?: Message<Reply>;
   /** Status of success; 200 unless given. */
   status?: 200 | 201;
-  /** Largest body of a route that asks for no token, in bytes; 1 MiB unless given (decision W16). */
+  /** Largest body of a route that asks for no access token, in bytes; 1 MiB unless given (decision W16). */
   publicBodyBytesMax?: number;
 }
 
@@ -109,9 +109,11 @@ async function decodeBody<Body>(
   if (!encoding) {
     throw new ApiError("PREHANDLER", "The Content-Type must be application/protobuf or application/json.");
   }
-  const isPublic = Object.keys(spec.tokens).length === 0;
-  const publicBytesMax = spec.publicBodyBytesMax ?? PUBLIC_BODY_BYTES_MAX;
-  const bytes = await readBody(request, isPublic ? publicBytesMax : services.config.bodySizeMaxMb * 1024 * 1024);
+  // Other tokens are only decoded by now, so anybody can make one up: the large limit is for access tokens alone.
+  const bytesMax = spec.tokens.user
+    ? services.config.bodySizeMaxMb * 1024 * 1024
+    : (spec.publicBodyBytesMax ?? PUBLIC_BODY_BYTES_MAX);
+  const bytes = await readBody(request, bytesMax);
   return encoding === "json" ? message.decodeJson(bytes) : message.decodeProtobuf(bytes);
 }
 

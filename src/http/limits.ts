@@ -1,28 +1,27 @@
 /**
  * Rate limits (decisions W11, P6): per class of routes, per client ("fair use") and per subnet ("circuit breaker").
- * Sliding windows of two buckets in bounded memory; per process.
+ * The counts are in memory and per process.
  */
 import { createHmac, randomBytes } from "node:crypto";
 import { ApiError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { breakerNetwork, clientNetwork } from "./address.ts";
+import { breakerNetwork, networkKeys } from "./address.ts";
+import { type Counter, type Limit, SlidingWindow } from "./slidingWindow.ts";
+
+export type { Limit } from "./slidingWindow.ts";
 
 export type LimitClass = "create" | "read" | "modify" | "expensive-auth" | "light-auth" | "error-report";
-
-export interface Limit {
-  max: number;
-  periodSecs: number;
-}
 
 export type LimiterSettings = Record<LimitClass, { fairUse: Limit; circuitBreaker: Limit }>;
 
 export interface Verdict {
   allowed: boolean;
   limitClass: LimitClass;
+  /** The limit that refused the request, else the client's own. */
   limit: Limit;
   /** Requests left in the window. */
   remaining: number;
-  /** Seconds after which a refused client may try again. */
+  /** Seconds: with requests left, how long they must do; without, when the next one is let through. At least 1. */
   resetSecs: number;
 }
 
@@ -31,49 +30,79 @@ export interface Limiter {
   take(limitClass: LimitClass, address: string | undefined): Verdict;
 }
 
-interface LimiterOptions {
+export interface LimiterOptions {
   log: Log;
-  /** A warning at the first refusal of a window and every so many after it; 0 for none. */
+  /** A warning at a key's first refusal in a period and at every so many after it; 0 for none. */
   warnEvery: number;
   /** Milliseconds, never going back. */
   now?: () => number;
-  /** Keys per table. */
+  /** Keys per table; there are two tables per class. */
   keysMax?: number;
+}
+
+/** One limiter: a table of counters with the name that the log gives it. */
+interface Table {
+  name: string;
+  window: SlidingWindow;
 }
 
 const KEYS_MAX = 100_000;
 
 export function createLimiter(settings: LimiterSettings, options: LimiterOptions): Limiter {
-  const { now = () => performance.now(), keysMax = KEYS_MAX } = options;
-  const tables = Object.fromEntries(
-    Object.entries(settings).map(([limitClass, { fairUse, circuitBreaker }]) => [
-      limitClass,
-      { fairUse: new SlidingWindows(fairUse, keysMax), circuitBreaker: new SlidingWindows(circuitBreaker, keysMax) },
-    ]),
-  ) as Record<LimitClass, { fairUse: SlidingWindows; circuitBreaker: SlidingWindows }>;
+  const { log, warnEvery, now = () => performance.now(), keysMax = KEYS_MAX } = options;
 
-  function warn(limitClass: LimitClass, kind: string, network: string, { refused, limit }: WindowState): void {
-    const { log, warnEvery } = options;
-    if (warnEvery === 0 || (refused - 1) % warnEvery !== 0) return;
-    log.warn("rate limit", { limiter: `${limitClass} ${kind}`, network, refused, limit: limit.max });
+  function tablesOf(limitClass: LimitClass): { fairUse: Table; circuitBreaker: Table } {
+    const { fairUse, circuitBreaker } = settings[limitClass];
+    const name = limitClass.replace("-", "_");
+    return {
+      fairUse: { name: `${name}_fair_use`, window: new SlidingWindow(fairUse, keysMax) },
+      circuitBreaker: { name: `${name}_circuit_breaker`, window: new SlidingWindow(circuitBreaker, keysMax) },
+    };
+  }
+
+  const tables: Record<LimitClass, { fairUse: Table; circuitBreaker: Table }> = {
+    create: tablesOf("create"),
+    read: tablesOf("read"),
+    modify: tablesOf("modify"),
+    "expensive-auth": tablesOf("expensive-auth"),
+    "light-auth": tablesOf("light-auth"),
+    "error-report": tablesOf("error-report"),
+  };
+
+  function refuse(limitClass: LimitClass, { name, window }: Table, counter: Counter, address: string, time: number) {
+    window.refuse(counter, time);
+    const { limit } = window;
+    if (warnEvery > 0 && (counter.refused - 1) % warnEvery === 0) {
+      const count = limit.max + counter.refused;
+      log.warn("rate limit reached", { limiter: name, network: breakerNetwork(address), count, limit: limit.max });
+    }
+    return { allowed: false, limitClass, limit, remaining: 0, resetSecs: secsUntilRoom(window, counter, time) };
   }
 
   return {
     take(limitClass, address) {
       const { fairUse, circuitBreaker } = tables[limitClass];
+      const { limit } = fairUse.window;
       if (address === undefined) {
-        return { allowed: true, limitClass, limit: fairUse.limit, remaining: fairUse.limit.max, resetSecs: 0 };
+        return { allowed: true, limitClass, limit, remaining: limit.max, resetSecs: limit.periodSecs };
       }
-      // Fair use first: what it refuses does not count for the subnet, or one noisy client would lock out its neighbours.
-      const time = now();
-      const client = fairUse.take(clientNetwork(address), time);
-      if (!client.allowed) {
-        warn(limitClass, "fair use", breakerNetwork(address), client);
-        return { limitClass, ...client };
+      const time = Math.floor(now());
+      const keys = networkKeys(address);
+      // Both are asked before either counts: one noisy client must not use up what its neighbours share, and a subnet
+      // that is shut must not use up what its clients have.
+      const client = fairUse.window.find(keys.client, time);
+      if (client && fairUse.window.remaining(client, time) === 0) {
+        return refuse(limitClass, fairUse, client, address, time);
       }
-      const neighbours = circuitBreaker.take(breakerNetwork(address), time);
-      if (!neighbours.allowed) warn(limitClass, "circuit breaker", breakerNetwork(address), neighbours);
-      return { limitClass, ...(neighbours.allowed ? client : neighbours) };
+      const neighbours = circuitBreaker.window.find(keys.subnet, time);
+      if (neighbours && circuitBreaker.window.remaining(neighbours, time) === 0) {
+        return refuse(limitClass, circuitBreaker, neighbours, address, time);
+      }
+      circuitBreaker.window.add(keys.subnet, neighbours, time);
+      const counted = fairUse.window.add(keys.client, client, time);
+      const remaining = fairUse.window.remaining(counted, time);
+      const resetSecs = counted && remaining === 0 ? secsUntilRoom(fairUse.window, counted, time) : limit.periodSecs;
+      return { allowed: true, limitClass, limit, remaining, resetSecs };
     },
   };
 }
@@ -87,122 +116,21 @@ export function limitHeaders({ allowed, limitClass, limit, remaining, resetSecs 
   };
 }
 
-interface Window {
-  /** Number of the current period since the clock's zero. */
-  period: number;
-  count: number;
-  previousCount: number;
-  refused: number;
+function secsUntilRoom(window: SlidingWindow, counter: Counter, nowMs: number): number {
+  return Math.max(1, Math.ceil(window.msUntilRoom(counter, nowMs) / 1000));
 }
-
-interface WindowState {
-  allowed: boolean;
-  limit: Limit;
-  remaining: number;
-  resetSecs: number;
-  refused: number;
-}
-
-/**
- * Counts per key over the last period: this bucket's count plus the part of the previous bucket's that still overlaps.
- * Only allowed requests count, so that a client that keeps trying is not refused for ever.
- */
-export class SlidingWindows {
-  /** Least recently seen first. */
-  readonly #windows = new Map<string, Window>();
-  readonly #periodMs: number;
-
-  constructor(
-    readonly limit: Limit,
-    readonly keysMax: number,
-  ) {
-    this.#periodMs = limit.periodSecs * 1000;
-  }
-
-  get size(): number {
-    return this.#windows.size;
-  }
-
-  take(key: string, timeMs: number): WindowState {
-    const window = this.#touch(key, timeMs);
-    const elapsed = (timeMs % this.#periodMs) / this.#periodMs;
-    const used = window.previousCount * (1 - elapsed) + window.count;
-    const allowed = used + 1 <= this.limit.max;
-    if (allowed) window.count++;
-    else window.refused++;
-    return {
-      allowed,
-      limit: this.limit,
-      remaining: Math.max(0, Math.floor(this.limit.max - used - (allowed ? 1 : 0))),
-      resetSecs: this.#secsUntilRoom(window, elapsed),
-      refused: window.refused,
-    };
-  }
-
-  /** Takes one back. */
-  giveBack(key: string): void {
-    const window = this.#windows.get(key);
-    if (window && window.count > 0) window.count--;
-  }
-
-  #touch(key: string, timeMs: number): Window {
-    const period = Math.floor(timeMs / this.#periodMs);
-    const known = this.#windows.get(key);
-    const window = known ?? { period, count: 0, previousCount: 0, refused: 0 };
-    if (window.period !== period) {
-      window.previousCount = window.period === period - 1 ? window.count : 0;
-      window.count = 0;
-      window.refused = 0;
-      window.period = period;
-    }
-    if (known) this.#windows.delete(key);
-    else this.#makeRoom(period);
-    this.#windows.set(key, window);
-    return window;
-  }
-
-  /**
-   * Forgets the key that was seen longest ago, unless it is blocked: a flood of made-up addresses must not free it.
-   * Blocked keys are moved to the end instead; where all of a long stretch are blocked, the oldest goes after all.
-   */
-  #makeRoom(period: number): void {
-    if (this.#windows.size < this.keysMax) return;
-    for (let looked = 0; looked < LOOK_AT_MAX; looked++) {
-      const [oldest] = this.#windows;
-      if (!oldest) return;
-      const [key, window] = oldest;
-      this.#windows.delete(key);
-      const isBlocked = window.period >= period - 1 && window.count + window.previousCount >= this.limit.max;
-      if (!isBlocked || looked === LOOK_AT_MAX - 1) return;
-      this.#windows.set(key, window);
-    }
-  }
-
-  /** When the previous bucket has slid far enough out for one more request; at least 1. */
-  #secsUntilRoom(window: Window, elapsed: number): number {
-    const { max, periodSecs } = this.limit;
-    const room = max - 1;
-    if (window.count <= room && window.previousCount > 0) {
-      const share = 1 - (room - window.count) / window.previousCount;
-      return Math.max(1, Math.ceil((share - elapsed) * periodSecs));
-    }
-    const untilNext = 1 - elapsed;
-    const afterNext = window.count > room ? Math.max(0, 1 - Math.max(0, room) / window.count) : 0;
-    return Math.max(1, Math.ceil((untilNext + afterNext) * periodSecs));
-  }
-}
-
-/** How far makeRoom searches for a key that is not blocked, so that one request never costs a walk of the table. */
-const LOOK_AT_MAX = 64;
 
 export interface AttemptLimiter {
   /**
-   * Counts a guess at a secret before it is checked, so that guesses sent at once cannot slip past.
+   * Counts a guess at a secret before it is checked, so that guesses sent at once cannot slip past. It stays counted
+   * unless it succeeds.
    *
-   * @param network of the client
+   * @param email in any ASCII case
+   * @param network of the client (`clientNetwork`); undefined on a unix socket, where clients cannot be told apart and
+   * only the limit per address holds
    * @throws ApiError TOO_MANY_ATTEMPTS with `Retry-After`
    */
-  begin(address: string, network: string): Attempt;
+  begin(email: string, network: string | undefined): Attempt;
 }
 
 export interface Attempt {
@@ -214,41 +142,53 @@ export interface Attempt {
 const PER_ADDRESS_FACTOR = 10;
 
 /**
- * Limits wrong passwords per (address, client network) and, ten times as high, per address (decision A16). Addresses
- * are kept as HMAC under a key of this process.
+ * Limits wrong passwords per (address, client network) and, ten times as high, per address (decision A16). What the
+ * first refuses does not count for the second. Addresses are kept as HMAC-SHA256 under a key of this process.
  */
 export function createAttemptLimiter(
   limit: Limit,
   { now = () => performance.now(), keysMax = KEYS_MAX }: { now?: () => number; keysMax?: number } = {},
 ): AttemptLimiter {
-  const key = randomBytes(32);
-  const perClient = new SlidingWindows(limit, keysMax);
-  const perAddress = new SlidingWindows({ ...limit, max: limit.max * PER_ADDRESS_FACTOR }, keysMax);
-  const hashed = (text: string) => createHmac("sha256", key).update(text).digest("base64");
+  const secret = randomBytes(32);
+  const perClient = new SlidingWindow(limit, keysMax);
+  const perAddress = new SlidingWindow({ ...limit, max: limit.max * PER_ADDRESS_FACTOR }, keysMax);
+
+  /** What one table knows of a key; throws when it has no room left. */
+  function open(window: SlidingWindow, key: string, time: number): Counter | undefined {
+    const counter = window.find(key, time);
+    if (!counter || window.remaining(counter, time) > 0) return counter;
+    window.refuse(counter, time);
+    throw tooManyAttempts(secsUntilRoom(window, counter, time));
+  }
+
+  /** Counts; the result takes it back. */
+  function reserve(window: SlidingWindow, key: string, found: Counter | undefined, time: number): () => void {
+    const counter = window.add(key, found, time);
+    if (!counter) return () => {};
+    const { period } = counter;
+    return () => window.takeBack(counter, period);
+  }
 
   return {
-    begin(address, network) {
-      const addressKey = hashed(address);
-      const clientKey = hashed(`${address}\n${network}`);
-      const time = now();
-      const client = perClient.take(clientKey, time);
-      if (!client.allowed) throw tooManyAttempts(client.resetSecs);
-      const all = perAddress.take(addressKey, time);
-      if (!all.allowed) {
-        perClient.giveBack(clientKey);
-        throw tooManyAttempts(all.resetSecs);
-      }
-      let isOver = false;
+    begin(email, network) {
+      const time = Math.floor(now());
+      const addressKey = createHmac("sha256", secret).update(asciiLowerCase(email)).digest("base64");
+      const clientKey = network === undefined ? undefined : `${addressKey} ${network}`;
+      const client = clientKey === undefined ? undefined : open(perClient, clientKey, time);
+      const all = open(perAddress, addressKey, time);
+      const undo = [reserve(perAddress, addressKey, all, time)];
+      if (clientKey !== undefined) undo.push(reserve(perClient, clientKey, client, time));
       return {
         succeed() {
-          if (isOver) return;
-          isOver = true;
-          perClient.giveBack(clientKey);
-          perAddress.giveBack(addressKey);
+          for (const takeBack of undo.splice(0)) takeBack();
         },
       };
     },
   };
+}
+
+function asciiLowerCase(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 function tooManyAttempts(retryAfterSecs: number): ApiError {

@@ -37,6 +37,8 @@ export interface TestServer {
   otpFor(address: string): string;
   /** A new, verified account on its first device. */
   signUp(user?: NewUser, encoding?: Encoding): Promise<Device & { user: NewUser }>;
+  /** Closes its connections to the database. */
+  stop(): Promise<void>;
 }
 
 /** @param environment further variables, as an operator would set them */
@@ -75,7 +77,12 @@ export async function startTestServer(
     return Object.assign(device, { user });
   }
 
-  return { app, services, db, database, letters, logLines, clock, client, otpFor, signUp };
+  async function stop() {
+    await services.revokedSessions.stop().catch(() => {});
+    await db.end({ timeout: 1 });
+  }
+
+  return { app, services, db, database, letters, logLines, clock, client, otpFor, signUp, stop };
 }
 
 function catchingMailer(letters: Letter[]): Mailer {

@@ -1,0 +1,106 @@
+/** One HTTP/1.1 connection that is kept open, as cheap as it gets: the client shares the machine with the server. */
+
+export interface HttpAnswer {
+  status: number;
+  bodyBytes: number;
+  /** The body in pieces. */
+  chunks: readonly Uint8Array[];
+}
+
+/** Writes the head of a request, up to and including the empty line. */
+export function requestHead(
+  method: string,
+  path: string,
+  headers: Record<string, string>,
+  body: { contentType: string; bytes: number } | undefined,
+): string {
+  const all = {
+    host: "localhost",
+    "user-agent": "entries-bench",
+    accept: "application/protobuf",
+    ...(body && { "content-type": body.contentType, "content-length": String(body.bytes) }),
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`;
+}
+
+const HEAD_END = Buffer.from("\r\n\r\n");
+const STATUS_START = "HTTP/1.1 ".length;
+
+export class HttpConnection {
+  #socket: Bun.Socket | undefined;
+  #head = Buffer.alloc(0);
+  #status = 0;
+  /** Bytes of the body that are still to come; undefined while the head is incomplete. */
+  #missing: number | undefined;
+  #chunks: Uint8Array[] = [];
+  #bodyBytes = 0;
+  #waiting: PromiseWithResolvers<HttpAnswer> | undefined;
+
+  /** @throws Error when nobody listens on that port of this machine */
+  static async open(port: number): Promise<HttpConnection> {
+    const connection = new HttpConnection();
+    connection.#socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: {
+        data: (_socket, chunk) => connection.#read(chunk),
+        close: () => connection.#fail(new Error("the server closed the connection")),
+        error: (_socket, error) => connection.#fail(error),
+      },
+    });
+    return connection;
+  }
+
+  /** Sends a whole request, when the previous one is answered, and waits for its answer. */
+  exchange(request: Uint8Array): Promise<HttpAnswer> {
+    const waiting = Promise.withResolvers<HttpAnswer>();
+    this.#waiting = waiting;
+    const written = this.#socket?.write(request);
+    if (written !== request.length) this.#fail(new Error("the request does not fit into the socket's buffer"));
+    return waiting.promise;
+  }
+
+  close(): void {
+    this.#socket?.end();
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#missing === undefined) {
+      const received = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
+      const end = received.indexOf(HEAD_END);
+      this.#head = received;
+      if (end === -1) return;
+      this.#startBody(received.latin1Slice(0, end));
+      this.#take(received.subarray(end + HEAD_END.length));
+    } else {
+      this.#take(chunk);
+    }
+  }
+
+  #startBody(head: string): void {
+    this.#status = Number(head.slice(STATUS_START, STATUS_START + 3));
+    const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
+    if (length === undefined) return this.#fail(new Error("the answer does not tell its length"));
+    this.#missing = Number(length);
+  }
+
+  #take(chunk: Uint8Array): void {
+    if (this.#missing === undefined) return;
+    if (chunk.length > 0) this.#chunks.push(chunk);
+    this.#bodyBytes += chunk.length;
+    this.#missing -= chunk.length;
+    if (this.#missing > 0) return;
+    const answer = { status: this.#status, bodyBytes: this.#bodyBytes, chunks: this.#chunks };
+    this.#head = Buffer.alloc(0);
+    this.#missing = undefined;
+    this.#chunks = [];
+    this.#bodyBytes = 0;
+    this.#waiting?.resolve(answer);
+  }
+
+  #fail(error: Error): void {
+    this.#waiting?.reject(error);
+  }
+}

@@ -3,6 +3,7 @@
 -- params: key_id, container_id, entry_id, version_nonce
 -- returns: one
 -- nullable: read_only
+-- never null: was_deleted, was_live
 with access as (
   select read_only from container_access_keys where key_id = $1 and container_id = $2
 ),
@@ -22,5 +23,9 @@ deleted as (
     sequence = numbered.last_sequence
   from numbered
   where entries.id = $3 and entries.container_id = $2 and entries.deleted_at is null
+  returning entries.id
 )
-select (select read_only from access) as read_only
+select
+  exists (select from deleted) as was_deleted,
+  (select read_only from access) as read_only,
+  exists (select from entries where id = $3 and container_id = $2 and deleted_at is null) as was_live

@@ -168,7 +168,7 @@ async function checkPassword(context: Context<Record<never, never>, CredentialPa
   const { services, body, clientAddress } = context;
   const { config, db, passwords, signinAttempts } = services;
   const address = requireAddress("email", body.email);
-  const attempt = signinAttempts.begin(address, clientAddress === undefined ? "local" : clientNetwork(clientAddress));
+  const attempt = signinAttempts.begin(address, clientAddress && clientNetwork(clientAddress));
   try {
     const account = await takeChallenge(services, address, body.nonce);
     if (!account.challenge_was_valid) {

@@ -159,7 +159,7 @@ export const entry = {
   /** Makes an entry a tombstone: blob emptied, new nonce and time, so that a stale edit is refused (decision W7). Unknown and deleted entries are left alone. */
   soft_delete: query<
     { key_id: string; container_id: string; entry_id: string; version_nonce: bigint },
-    { read_only: boolean | null },
+    { was_deleted: boolean; read_only: boolean | null; was_live: boolean },
     "one"
   >("entry/soft_delete", entry_soft_delete, [["key_id", 2950], ["container_id", 2950], ["entry_id", 2950], ["version_nonce", 20]], "one"),
 };

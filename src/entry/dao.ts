@@ -1,4 +1,4 @@
-import { outOfDate, randomVersionNonce, requireWritable, settleChange, tooManyRows } from "../db/containerChange.ts";
+import { outOfDate, randomVersionNonce, settleChange, tooManyRows } from "../db/containerChange.ts";
 import { entry as queries } from "../db/queries.ts";
 import type { Db } from "../db/query.ts";
 import { ApiError } from "../errors.ts";
@@ -46,9 +46,14 @@ export async function replaceEntry(
   );
 }
 
-/** Makes an entry a tombstone; does nothing when there is none to delete. @throws those of requireWritable */
+/** Makes an entry a tombstone; does nothing when there is none to delete. @throws those of settleChange */
 export async function softDeleteEntry(db: Db, access: ContainerAccess, entry_id: string): Promise<void> {
-  requireWritable(await queries.soft_delete(db, { ...access, entry_id, version_nonce: randomVersionNonce() }));
+  const version_nonce = randomVersionNonce();
+  await settleChange(
+    () => queries.soft_delete(db, { ...access, entry_id, version_nonce }),
+    (row) => row.was_deleted || (row.read_only === false && !row.was_live),
+    () => undefined,
+  );
 }
 
 /** @throws ApiError TOO_MANY_REQUESTED, and those of settleChange */

@@ -40,7 +40,7 @@ export class SlidingWindow {
 
   constructor(
     readonly limit: Limit,
-    /** Most keys that are remembered, at least 1. One takes about 200 bytes. */
+    /** Most keys that are remembered, at least 1. One takes about 250 bytes. */
     readonly keysMax: number,
   ) {
     this.#periodMs = limit.periodSecs * 1000;

@@ -30,7 +30,7 @@ const STATUS_START = "HTTP/1.1 ".length;
 
 export class HttpConnection {
   #socket: Bun.Socket | undefined;
-  #head = Buffer.alloc(0);
+  #head: Buffer = Buffer.alloc(0);
   #status = 0;
   /** Bytes of the body that are still to come; undefined while the head is incomplete. */
   #missing: number | undefined;
@@ -72,7 +72,7 @@ export class HttpConnection {
       const end = received.indexOf(HEAD_END);
       this.#head = received;
       if (end === -1) return;
-      this.#startBody(received.latin1Slice(0, end));
+      this.#startBody(received.toString("latin1", 0, end));
       this.#take(received.subarray(end + HEAD_END.length));
     } else {
       this.#take(chunk);
@@ -82,8 +82,8 @@ export class HttpConnection {
   #startBody(head: string): void {
     this.#status = Number(head.slice(STATUS_START, STATUS_START + 3));
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
-    if (length === undefined) return this.#fail(new Error("the answer does not tell its length"));
-    this.#missing = Number(length);
+    if (length === undefined) this.#fail(new Error("the answer does not tell its length"));
+    else this.#missing = Number(length);
   }
 
   #take(chunk: Uint8Array): void {

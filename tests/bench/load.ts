@@ -85,7 +85,7 @@ export async function edit(round: EditRound): Promise<EditTally> {
     for (let now = performance.now(); now < deadline; ) {
       const head = nextHead();
       if (!head) return;
-      const headBytes = request.latin1Write(head.text);
+      const headBytes = request.write(head.text, "latin1");
       const body = editBodies[head.bodyIndex] ?? new Uint8Array(0);
       request.set(body, headBytes);
       const { status } = await connection.exchange(request.subarray(0, headBytes + body.length));

@@ -66,6 +66,13 @@ export function claimsTextOf(token: string): string {
   return Buffer.from(token, "base64url").subarray(0, -32).toString("latin1");
 }
 
+/** The same token with one bit of its signature changed. */
+export function tampered(token: string): string {
+  const bytes = Buffer.from(token, "base64url");
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+  return encodeBase64Url(bytes);
+}
+
 /** What a route that wants an access token says to this one: accepted, or the error's name. */
 export async function verdictOn(client: Client, accessToken: string): Promise<string> {
   // A GET without container tokens checks the access token, then misses them.

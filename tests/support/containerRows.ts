@@ -86,3 +86,10 @@ export async function databaseDigest(db: Executor): Promise<string> {
   );
   return digest?.digest ?? "";
 }
+
+/** Runs requests that must leave every table as it is. */
+export async function expectUnchanged(db: Executor, requests: () => Promise<void>): Promise<void> {
+  const before = await databaseDigest(db);
+  await requests();
+  expect(await databaseDigest(db)).toBe(before);
+}

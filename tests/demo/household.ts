@@ -1,0 +1,161 @@
+/** One account of the demo: two devices that share a container and its key, and what both must find in it. */
+import { randomBytes } from "node:crypto";
+import { ContainerFrame, NewContainer } from "../../src/container/messages.ts";
+import type { Encoding } from "../../src/wire/negotiation.ts";
+import { type Answer, Box, Client, Device, newUser } from "../support/client.ts";
+import type { Outbox } from "../support/outbox.ts";
+import { type BudgetRow, ContainerKey } from "./budget.ts";
+
+/** The server did not do what it must. The message says what happened, in plain words. */
+export class Deviation extends Error {}
+
+export function demand(isTrue: boolean, otherwise: string): asserts isTrue {
+  if (!isTrue) throw new Deviation(otherwise);
+}
+
+/** An entry as a device sees it. */
+export interface SeenEntry {
+  id: string;
+  version_nonce: bigint;
+  row: BudgetRow;
+}
+
+/** The whole container, decrypted. */
+export interface View {
+  /** By row of the CSV file. */
+  entries: Map<number, SeenEntry>;
+  /** Names by id. */
+  categories: Map<string, string>;
+  /** How many deleted entries the server remembers. */
+  tombstones: number;
+}
+
+/** What is sealed in an entry; its category is beside the blob. */
+type SealedRow = Omit<BudgetRow, "category">;
+
+export class Household {
+  /** What must be on the server, by row. */
+  readonly expected = new Map<number, BudgetRow>();
+  /** How many deleted entries the server must remember. */
+  deleted = 0;
+
+  private constructor(
+    readonly laptop: Device,
+    readonly phone: Device,
+    private readonly box: Box,
+    private readonly key: ContainerKey,
+    /** Ids by name. */
+    private readonly categoryIds: Map<string, string>,
+  ) {}
+
+  /**
+   * Signs up on the laptop, signs in on the phone, and makes a container with these categories.
+   * @param base address of the server
+   * @throws Deviation, Refused
+   */
+  static async open(base: string, encoding: Encoding, outbox: Outbox, categories: readonly string[]) {
+    const api = new Client((request) => fetch(request), encoding, base);
+    const user = newUser();
+    const created = await api.createUser(user);
+    const laptop = await verified(api, created, await outbox.passcodeFor(user.email));
+    const signedIn = await api.signIn(user.email, user.auth_string);
+    const phone = await verified(api, signedIn, await outbox.passcodeFor(user.email));
+
+    const key = new ContainerKey();
+    const { box, categoryIds } = await createContainer(laptop, key, categories);
+    return new Household(laptop, phone, box, key, categoryIds);
+  }
+
+  /** @throws Refused, or the error of fetch when there is no answer */
+  async create(row: BudgetRow): Promise<void> {
+    await this.laptop.createEntry(this.box, { ...this.seal(row), version_nonce: randomVersion() });
+    this.expected.set(row.row, row);
+  }
+
+  /** Replaces the version that the device has seen. The caller says what is expected now. */
+  replace(device: Device, { id, version_nonce }: SeenEntry, row: BudgetRow): Promise<Answer<unknown>> {
+    return device.replaceEntry(this.box, {
+      entry_id: id,
+      ...this.seal(row),
+      version_nonce: randomVersion(),
+      expected_previous_version_nonce: version_nonce,
+    });
+  }
+
+  /** As replace, for an edit that must succeed. @throws Deviation */
+  async edit(device: Device, entry: SeenEntry, row: BudgetRow): Promise<void> {
+    const { status, error } = await this.replace(device, entry, row);
+    demand(status === 200, `an edit of row ${row.row} was refused: ${status} ${error?.err_type}`);
+    this.expected.set(row.row, row);
+  }
+
+  async delete(device: Device, { id, row }: SeenEntry): Promise<void> {
+    const { status } = await device.deleteEntry(this.box, id);
+    demand(status === 200, `deleting row ${row.row} was answered with ${status}`);
+    this.expected.delete(row.row);
+    this.deleted++;
+  }
+
+  /** Reads and decrypts everything. @throws Deviation for what is damaged or there twice */
+  async read(device: Device): Promise<View> {
+    const container = await device.read(this.box);
+    const categories = new Map(container.categories.map(({ id, encrypted_blob }) => [id, this.nameIn(encrypted_blob)]));
+    const entries = new Map<number, SeenEntry>();
+    const alive = container.entries.filter(({ deleted_at }) => deleted_at === undefined);
+    for (const { id, encrypted_blob, version_nonce, category_id } of alive) {
+      const sealed = this.unseal(encrypted_blob) as SealedRow;
+      const category = category_id === undefined ? "" : categories.get(category_id);
+      demand(category !== undefined, `row ${sealed.row} is in a category that does not exist`);
+      demand(!entries.has(sealed.row), `row ${sealed.row} is there twice`);
+      entries.set(sealed.row, { id, version_nonce, row: { ...sealed, category } });
+    }
+    return { entries, categories, tombstones: container.entries.length - alive.length };
+  }
+
+  private seal({ category, ...rest }: BudgetRow) {
+    const category_id = category === "" ? undefined : this.categoryIds.get(category);
+    demand(category === "" || category_id !== undefined, `there is no category ${category}`);
+    return { encrypted_blob: this.key.seal(rest satisfies SealedRow), category_id };
+  }
+
+  private nameIn(blob: Uint8Array): string {
+    return (this.unseal(blob) as { name: string }).name;
+  }
+
+  private unseal(blob: Uint8Array): unknown {
+    try {
+      return this.key.open(blob);
+    } catch {
+      throw new Deviation("a stored blob is not what was sent: it cannot be decrypted");
+    }
+  }
+}
+
+async function verified(api: Client, answer: Answer<{ value: string }>, passcode: string): Promise<Device> {
+  demand(answer.value !== undefined, `the password was not taken: ${answer.status} ${answer.error?.err_type}`);
+  const { status, value, error } = await api.verifyOtp(answer.value.value, passcode);
+  demand(value?.tokens !== undefined, `the passcode was not taken: ${status} ${error?.err_type}`);
+  return new Device(api, value.tokens.access_token, value.tokens.refresh_token);
+}
+
+/** Most categories come with the container; the last one is added to it, as later ones are. */
+async function createContainer(device: Device, key: ContainerKey, names: readonly string[]) {
+  const [last = "", ...others] = names.toReversed();
+  const { container, privateKey } = device.newContainer({
+    encrypted_blob: key.seal({ name: "Our budget" }),
+    categories: others.map((name, temp_id) => ({ temp_id, encrypted_blob: key.seal({ name }), version_nonce: 1n })),
+  });
+  const frame = await device.client.must("POST", "/api/container", {
+    request: [NewContainer, container],
+    response: ContainerFrame,
+    headers: device.headers(),
+  });
+  const box = new Box(frame.id, frame.access_key_id, privateKey);
+  const categoryIds = new Map(frame.category_ids.map(({ temp_id, real_id }) => [others[temp_id] ?? "", real_id]));
+  categoryIds.set(last, await device.createCategory(box, { value: key.seal({ name: last }) }));
+  return { box, categoryIds };
+}
+
+function randomVersion(): bigint {
+  return randomBytes(8).readBigInt64LE();
+}

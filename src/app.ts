@@ -29,27 +29,41 @@ const IDLE_TIMEOUT_SECS = 30;
 
 export type App = ReturnType<typeof createApp>;
 
-/** Builds the web application. It listens nowhere yet. */
-export function createApp(services: Services) {
+/**
+ * Builds the web application. It listens nowhere yet.
+ *
+ * @param idleTimeoutSecs only tests give another time than the contract's
+ */
+export function createApp(services: Services, idleTimeoutSecs = IDLE_TIMEOUT_SECS) {
   const { bodySizeMaxMb } = services.config;
   const app = new Elysia({
     strictPath: true,
     // Bodies are limited route by route; this bound lies above all of them, so that our own answer is sent.
-    serve: { idleTimeout: IDLE_TIMEOUT_SECS, maxRequestBodySize: 2 * bodySizeMaxMb * 1024 * 1024 },
+    serve: { idleTimeout: idleTimeoutSecs, maxRequestBodySize: 2 * bodySizeMaxMb * 1024 * 1024 },
   });
+  const options = { parse: "none" } as const;
   for (const route of routes) {
-    app.route(route.spec.method, route.spec.path, (context) => walk(services, route, context), { parse: "none" });
+    const run = (context: ServerContext) => walk(services, route, context, idleTimeoutSecs);
+    app.route(route.spec.method, route.spec.path, run, options);
   }
-  return app.all("*", (context) => walk(services, undefined, context), { parse: "none" });
+  return app.all("*", (context) => walk(services, undefined, context, idleTimeoutSecs), options);
 }
 
 interface ServerContext {
   request: Request;
-  server: { requestIP(request: Request): { address: string } | null } | null;
+  server: {
+    requestIP(request: Request): { address: string } | null;
+    timeout(request: Request, secs: number): void;
+  } | null;
 }
 
 /** The way of every request, known route or not: client, CSRF, route, limit, then the endpoint's own run. */
-async function walk(services: Services, matched: Endpoint | undefined, context: ServerContext): Promise<Response> {
+async function walk(
+  services: Services,
+  matched: Endpoint | undefined,
+  context: ServerContext,
+  idleTimeoutSecs: number,
+): Promise<Response> {
   const { request, server } = context;
   // The runtime hands a HEAD to the GET route; in the contract it is another method.
   const route = request.method === matched?.spec.method ? matched : undefined;
@@ -63,7 +77,9 @@ async function walk(services: Services, matched: Endpoint | undefined, context: 
     requireCsrf(request, { allowedOrigins: config.corsAllowedOrigins });
     if (route) {
       requireWithinLimit(services, route, address);
-      response = await route.run({ services, request, clientAddress: address });
+      // The runtime does not count a body that is coming as progress.
+      const onBodyProgress = () => server?.timeout(request, idleTimeoutSecs);
+      response = await route.run({ services, request, clientAddress: address, onBodyProgress });
     } else {
       response = refuseUnknown(request);
     }

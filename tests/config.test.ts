@@ -423,8 +423,7 @@ describe("between settings", () => {
     expect(warnings).toEqual([expect.stringContaining('"*"'), expect.stringContaining('"https://c.d/"')]);
   });
 
-  test("P3: a password inside an address is not shown", () => {
-  });
+  test("P3: a password inside an address is not shown", () => {});
 });
 
 describe("names", () => {

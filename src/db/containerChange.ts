@@ -39,9 +39,9 @@ export async function settleChange<Row extends AccessRow>(
 }
 
 /** @throws ApiError CONTAINER_DOES_NOT_EXIST, READ_ONLY_ACCESS */
-export function requireWritable(row: AccessRow | undefined): void {
-  if (!row || row.read_only === null) throw containerDoesNotExist();
-  if (row.read_only) throw readOnlyAccess();
+function requireWritable({ read_only }: AccessRow): void {
+  if (read_only === null) throw containerDoesNotExist();
+  if (read_only) throw readOnlyAccess();
 }
 
 function undefinedWhenRaceLost(error: unknown): undefined {

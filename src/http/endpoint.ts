@@ -59,6 +59,8 @@ export interface Incoming {
   services: Services;
   request: Request;
   clientAddress: string | undefined;
+  /** Called for each piece of the body, so that the connection is not cut while more comes. */
+  onBodyProgress: () => void;
 }
 
 const PUBLIC_BODY_BYTES_MAX = 1024 * 1024;
@@ -75,11 +77,12 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
   handle: (context: Context<Needs, Body>) => Promise<Reply | Encodable<Reply> | Response | undefined>,
 ): Endpoint {
   /** Tokens come before the body, the body before signatures of tokens that only were decoded (accounts.md 1.3). */
-  async function run({ services, request, clientAddress }: Incoming): Promise<Response> {
+  async function run(incoming: Incoming): Promise<Response> {
+    const { services, request, clientAddress } = incoming;
     const cookieHeader = request.headers.get("cookie");
     const cookies: Cookies = cookieHeader === null ? EMPTY_COOKIES : parseCookies(cookieHeader);
     const finishTokens = services.access.open(spec.tokens, request, cookies);
-    const body = spec.request ? await decodeBody(spec, spec.request, services, request) : undefined;
+    const body = spec.request ? await decodeBody(spec, spec.request, incoming) : undefined;
     const newCookies: string[] = [];
     const result = await handle({
       services,
@@ -102,8 +105,7 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
 async function decodeBody<Body>(
   spec: EndpointSpec<TokenNeeds, Body, unknown>,
   message: Message<Body>,
-  services: Services,
-  request: Request,
+  { services, request, onBodyProgress }: Incoming,
 ): Promise<Body> {
   const encoding = requestEncoding(request.headers.get("content-type"));
   if (!encoding) {
@@ -113,7 +115,7 @@ async function decodeBody<Body>(
   const bytesMax = spec.tokens.user
     ? services.config.bodySizeMaxMb * 1024 * 1024
     : (spec.publicBodyBytesMax ?? PUBLIC_BODY_BYTES_MAX);
-  const bytes = await readBody(request, bytesMax);
+  const bytes = await readBody(request, bytesMax, onBodyProgress);
   return encoding === "json" ? message.decodeJson(bytes) : message.decodeProtobuf(bytes);
 }
 

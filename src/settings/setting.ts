@@ -60,7 +60,7 @@ export function limiterClass(
     circuitBreaker: limiter(
       `ENTRIES_${envName}_CIRCUIT_BREAKER${suffix}`,
       circuitBreaker,
-      `${requests}, from one network (IPv4 /24, IPv6 /64),`,
+      `${requests}, from one network (IPv4 /24, IPv6 /48),`,
     ),
   };
 }

@@ -290,10 +290,10 @@ describe("POST logout", () => {
       refreshes.push(refresh(device.refreshToken));
       logouts.push(logout(device));
     }
-    const refreshed = await Promise.all(refreshes);
-    const statuses = [...refreshed, ...(await Promise.all(logouts))].map(({ status }) => status);
+    const answers = await Promise.all(refreshes);
+    const statuses = [...answers, ...(await Promise.all(logouts))].map(({ status }) => status);
     expect(statuses.filter((status) => status >= 500)).toEqual([]);
-    for (const { value } of refreshed.filter(({ status }) => status === 200)) {
+    for (const { value } of answers.filter(({ status }) => status === 200)) {
       expect(await verdict(value?.access_token ?? "")).toBe("TOKEN_EXPIRED");
       expectError(await refresh(value?.refresh_token ?? ""), "TOKEN_EXPIRED");
     }

@@ -19,6 +19,7 @@ import {
   speaking,
 } from "../support/containerCalls.ts";
 import { expectHeadIsExact, sequencesOf } from "../support/containerRows.ts";
+import { createTestDatabase } from "../support/database.ts";
 import { overtake } from "../support/races.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
@@ -28,8 +29,12 @@ let sibling: TestServer;
 let device: Device;
 let other: Device;
 beforeAll(async () => {
-  server = await startTestServer();
-  sibling = await startTestServer({}, server.database);
+  const database = await createTestDatabase();
+  // PostgreSQL looks for deadlocks after a second; who may not change that just waits longer.
+  await database.db.unsafe(`alter database ${database.name} set deadlock_timeout = '20ms'`).catch(() => {});
+  await database.db.end();
+  server = await startTestServer({}, database);
+  sibling = await startTestServer({}, database);
   device = anyDevice(server);
   other = speaking("json", anyDevice(sibling), sibling);
 });

@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { ContainerFrame, NewContainer } from "../../src/container/messages.ts";
 import type { Encoding } from "../../src/wire/negotiation.ts";
-import { type Answer, Box, Client, Device, newUser } from "../support/client.ts";
-import type { Outbox } from "../support/outbox.ts";
+import { type Answer, Box, Client, type Device } from "../support/client.ts";
+import { type Outbox, signIn, signUp } from "../support/outbox.ts";
 import { type BudgetRow, ContainerKey } from "./budget.ts";
 
 /** The server did not do what it must. The message says what happened, in plain words. */
@@ -55,12 +55,8 @@ export class Household {
    */
   static async open(base: string, encoding: Encoding, outbox: Outbox, categories: readonly string[]) {
     const api = new Client((request) => fetch(request), encoding, base);
-    const user = newUser();
-    const created = await api.createUser(user);
-    const laptop = await verified(api, created, await outbox.passcodeFor(user.email));
-    const signedIn = await api.signIn(user.email, user.auth_string);
-    const phone = await verified(api, signedIn, await outbox.passcodeFor(user.email));
-
+    const { user, device: laptop } = await signUp(api, outbox);
+    const phone = await signIn(api, outbox, user);
     const key = new ContainerKey();
     const { box, categoryIds } = await createContainer(laptop, key, categories);
     return new Household(laptop, phone, box, key, categoryIds);
@@ -129,13 +125,6 @@ export class Household {
       throw new Deviation("a stored blob is not what was sent: it cannot be decrypted");
     }
   }
-}
-
-async function verified(api: Client, answer: Answer<{ value: string }>, passcode: string): Promise<Device> {
-  demand(answer.value !== undefined, `the password was not taken: ${answer.status} ${answer.error?.err_type}`);
-  const { status, value, error } = await api.verifyOtp(answer.value.value, passcode);
-  demand(value?.tokens !== undefined, `the passcode was not taken: ${status} ${error?.err_type}`);
-  return new Device(api, value.tokens.access_token, value.tokens.refresh_token);
 }
 
 /** Most categories come with the container; the last one is added to it, as later ones are. */

@@ -169,3 +169,8 @@ export function categoryOf({ categories }: WholeContainer, id: string) {
   if (!category) throw new Error("the container has no such category");
   return category;
 }
+
+/** The container's own fields: to compare what must be as before whatever happened to its rows. */
+export function withoutRows(container: WholeContainer): WholeContainer {
+  return { ...container, categories: [], entries: [] };
+}

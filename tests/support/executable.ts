@@ -17,10 +17,14 @@ export interface ProcessOptions {
   /** Besides PATH, HOME and TMPDIR; nothing else is inherited. */
   env?: Record<string, string>;
   user?: { uid: number; gid: number };
+  /** In a process group of its own, as a terminal starts it. */
+  detached?: boolean;
 }
 
 /** How long anything may take that normally takes a second or two, on a machine that is busy with other things. */
 const PATIENCE_MS = 20_000;
+/** How long the output of an ended process is waited for. */
+const OUTPUT_LIMIT_MS = 500;
 /** How long `end` waits before it kills. */
 const STOP_LIMIT_MS = 5_000;
 
@@ -29,19 +33,22 @@ export class ServerProcess {
   stdout = "";
   stderr = "";
   readonly exited: Promise<number>;
+  /** Resolves when nobody can write to its output any more. */
+  readonly #outputEnded: Promise<unknown>;
   readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
 
-  constructor(command: readonly string[], { cwd, env = {}, user }: ProcessOptions) {
+  constructor(command: readonly string[], { cwd, env = {}, user, detached = false }: ProcessOptions) {
     const { PATH = "", HOME = "", TMPDIR } = process.env;
     this.#child = Bun.spawn([...command], {
       ...user,
       cwd,
+      detached,
       env: { PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), ...env },
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
     });
-    const collected = Promise.all([
+    this.#outputEnded = Promise.all([
       forEachChunk(this.#child.stdout, (text) => {
         this.stdout += text;
       }),
@@ -49,9 +56,9 @@ export class ServerProcess {
         this.stderr += text;
       }),
     ]);
-    // Whatever holds its output open after its end is not waited for: a database child would be a mistake to notice.
+    // A launcher that was killed leaves its output to the server below it.
     this.exited = this.#child.exited.then(async (status) => {
-      await Promise.race([collected, Bun.sleep(1000)]);
+      await Promise.race([this.#outputEnded, Bun.sleep(OUTPUT_LIMIT_MS)]);
       return status;
     });
   }
@@ -67,16 +74,16 @@ export class ServerProcess {
 
   /**
    * Waits for a line of the log.
-   * @throws Error with all output when the process ends without it or takes too long
+   * @throws Error with all output when it ends without it or takes too long
    */
   async logged(event: string): Promise<LogLine> {
     const deadline = performance.now() + PATIENCE_MS;
-    let hasEnded = false;
-    this.exited.then(() => {
-      hasEnded = true;
+    let isOver = false;
+    this.#outputEnded.then(() => {
+      isOver = true;
     });
     for (;;) {
-      const isLast = hasEnded || performance.now() > deadline;
+      const isLast = isOver || performance.now() > deadline;
       const line = this.logLines().find((candidate) => candidate.event === event);
       if (line) return line;
       if (isLast) throw new Error(`the server never logged "${event}":\n${this.stdout}${this.stderr}`);
@@ -91,6 +98,11 @@ export class ServerProcess {
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** As Ctrl-C in a terminal: to all processes of a detached one's group. */
+  interruptGroup(): void {
+    process.kill(-this.pid, "SIGINT");
   }
 
   /** Sends SIGTERM. @returns the exit status */

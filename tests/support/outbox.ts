@@ -1,7 +1,9 @@
 /** The passcodes in the outbox of a server without a mail relay, as a person reads them from their mail. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { NewUser } from "../../src/user/messages.ts";
 import { parseMail } from "../mailParser.ts";
+import { type Answer, type Client, Device, newUser, Refused } from "./client.ts";
 
 const PATIENCE_MS = 10_000;
 
@@ -40,4 +42,28 @@ export class Outbox {
       .filter((name) => name.endsWith(".eml") && !name.startsWith("."))
       .sort();
   }
+}
+
+/** A new account on its first device. @throws Refused */
+export async function signUp(api: Client, outbox: Outbox): Promise<{ user: NewUser; device: Device }> {
+  const user = newUser();
+  const { value: token } = accepted("signing up", await api.createUser(user));
+  return { user, device: await verify(api, token, await outbox.passcodeFor(user.email)) };
+}
+
+/** Another device of an account. @throws Refused */
+export async function signIn(api: Client, outbox: Outbox, { email, auth_string }: NewUser): Promise<Device> {
+  const { value: token } = accepted("signing in", await api.signIn(email, auth_string));
+  return verify(api, token, await outbox.passcodeFor(email));
+}
+
+async function verify(api: Client, signinToken: string, passcode: string): Promise<Device> {
+  const { tokens } = accepted("the passcode", await api.verifyOtp(signinToken, passcode));
+  if (!tokens) throw new Error("the session came without tokens");
+  return new Device(api, tokens.access_token, tokens.refresh_token);
+}
+
+function accepted<Reply>(step: string, { status, value, error }: Answer<Reply>): Reply {
+  if (value === undefined) throw new Refused(step, status, error?.err_type, error?.err_message);
+  return value;
 }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { version } from "../../package.json";
 import { type App, createApp } from "../app.ts";
 import type { Config } from "../config.ts";
 import { checkQueries } from "../db/check.ts";
@@ -79,6 +80,7 @@ interface RunningServer {
 
 async function startServer(config: Config, log: Log): Promise<RunningServer> {
   const startedAt = performance.now();
+  log.info("starting", { version, bun: Bun.version });
   const { db, embedded } = await openDatabase(config, log);
   try {
     await migrate(db, log);

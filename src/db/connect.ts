@@ -6,6 +6,9 @@ import { formatTimestamp, parseTimestamp } from "./time.ts";
 /** Where a database is: a URL, or the directory of a unix socket (the embedded database). */
 export type DatabaseAddress = { url: string } | { socketPath: string; database: string; username: string };
 
+/** Longest wait before a lost connection is tried again, in seconds. Requests wait it out, so it is short. */
+const RECONNECT_SECS_MAX = 0.5;
+
 export interface PoolSettings {
   databaseConnectionsMax: number;
   databaseIdleTimeoutSecs: number;
@@ -23,6 +26,7 @@ export function connectDatabase(address: DatabaseAddress, settings: PoolSettings
     idle_timeout: settings.databaseIdleTimeoutSecs,
     connect_timeout: settings.databaseConnectionTimeoutSecs,
     max_lifetime: settings.databaseLifetimeSecs,
+    backoff: (retries: number) => Math.min(3 ** retries / 100, RECONNECT_SECS_MAX),
     connection: { TimeZone: "UTC", application_name: "entries-server", client_min_messages: "warning" },
     onnotice: (notice: postgres.Notice) => log.warn("database notice", { code: String(notice.code) }),
     types: {

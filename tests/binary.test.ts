@@ -7,7 +7,7 @@ import { version } from "../package.json";
 import { protoCommand } from "../src/commands/proto.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../src/db/embedded.ts";
 import { silentLog } from "../src/log.ts";
-import { freePort } from "./mailSetup.ts";
+import { freePort } from "./mail/mailSetup.ts";
 import {
   atEnd,
   clientOf,

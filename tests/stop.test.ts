@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
-import { smtpError, startRelay } from "./mailRelay.ts";
+import { smtpError, startRelay } from "./mail/mailRelay.ts";
 import { atEnd, clientOf, dataDirOf, heartbeat, homeFolder, serve, setUpBinary } from "./support/binarySetup.ts";
 import { newUser } from "./support/client.ts";
 import { databasePid, hasEnded } from "./support/executable.ts";

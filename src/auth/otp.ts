@@ -35,6 +35,7 @@ export function otpHmac(
   return createHmac("sha256", keys.otp).update(`${purpose}\n${user_id}\n`).update(binding).update(otp).digest();
 }
 
+/** When a passcode made now expires, microseconds since the epoch. */
 export function otpExpiration(services: Pick<Services, "config" | "now">): bigint {
   return nowMicros(services) + BigInt(services.config.otpLifetimeMins) * MICROS_PER_MIN;
 }

@@ -18,6 +18,7 @@ export interface NewContainerRows {
   category_nonces: bigint[];
 }
 
+/** Stores a container with its first access key and its categories. */
 export async function createContainer(db: Db, rows: NewContainerRows): Promise<void> {
   await queries.create(db, rows);
 }

@@ -12,6 +12,7 @@ export function decodeBase64Url(text: string): Buffer | undefined {
   return encodeBase64Url(bytes) === text ? bytes : undefined;
 }
 
+/** With padding. */
 export function encodeBase64Url(bytes: Uint8Array): string {
   const unpadded = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url");
   return unpadded.padEnd(Math.ceil(unpadded.length / 4) * 4, "=");

@@ -38,6 +38,7 @@ export interface Passwords {
   pending(): number;
 }
 
+/** The hasher of one process; nothing is computed yet. */
 export function createPasswords(settings: PasswordSettings): Passwords {
   const enqueue = createQueue(availableParallelism(), settings.queueMax);
   const cost = { algorithm: "argon2id", memoryCost: settings.memCostKib, timeCost: settings.iterations } as const;

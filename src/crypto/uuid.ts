@@ -1,5 +1,6 @@
 /** UUIDs (RFC 9562) between their canonical text and their 16 bytes. */
 
+/** @param text canonical; @returns its 16 bytes */
 export function uuidBytes(text: string): Uint8Array {
   return Buffer.from(text.replaceAll("-", ""), "hex");
 }

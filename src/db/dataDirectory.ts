@@ -145,6 +145,7 @@ export interface PasswdEntry {
   gid: number;
 }
 
+/** The accounts of this machine; lines that are none are left out. @throws Error when the file cannot be read */
 export function readPasswd(): PasswdEntry[] {
   const lines = readFileSync("/etc/passwd", "utf8").split("\n");
   return lines.flatMap((line) => {
@@ -224,6 +225,7 @@ function readOrNothing(read: () => string): string | undefined {
   }
 }
 
+/** What a caught value says, for sentences to an operator. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -91,6 +91,7 @@ const TOKEN_TYPE_OF = { user: "Access", signIn: "SignIn", refresh: "Refresh" } a
   TokenType
 >;
 
+/** The checks of one process, with its caches of verified tokens and container keys. */
 export function createAccess({ db, tokens, revokedSessions, now }: AccessServices): Access {
   const verifiedAccessTokens = new BoundedCache<UserToken>(CACHED_TOKENS_MAX);
   const verifiedContainerTokens = new BoundedCache<ContainerToken>(CACHED_TOKENS_MAX);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import type { NewUser } from "../../src/user/messages.ts";
-import { countByStatus, createUnverified, valueOf } from "../support/accounts.ts";
+import { countByStatus, createUnverified, granted } from "../support/accounts.ts";
 import { Client, newUser } from "../support/client.ts";
 import { expectError } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
@@ -108,7 +108,7 @@ describe("failed sign-ins", () => {
 
   test("A16: guesses that are sent at once cannot slip past", async () => {
     const nonces: number[] = [];
-    for (let fetches = 0; fetches < 12; fetches++) nonces.push(valueOf(await clientAt(SOME).nonce(ann.email)).nonce);
+    for (let fetches = 0; fetches < 12; fetches++) nonces.push(granted(await clientAt(SOME).nonce(ann.email)).nonce);
     const answers = await Promise.all(
       nonces.map((nonce) => clientAt(SOME).signInWith({ email: ann.email, auth_string: randomBytes(32), nonce })),
     );
@@ -150,7 +150,7 @@ describe("a full queue of hashes", () => {
   test("A1, W11: it is 503 with Retry-After and counts as no failure; afterwards all is well", async () => {
     const { user } = await createUnverified(busy);
     const api = busy.client();
-    const nonces = await Promise.all([1, 2, 3, 4].map(async () => valueOf(await api.nonce(user.email)).nonce));
+    const nonces = await Promise.all([1, 2, 3, 4].map(async () => granted(await api.nonce(user.email)).nonce));
 
     const emptied = fillQueue();
     const credentials = nonces.map((nonce) => ({ email: user.email, auth_string: randomBytes(32), nonce }));

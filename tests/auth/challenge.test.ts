@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import type { NewUser } from "../../src/user/messages.ts";
-import { countByStatus, valueOf } from "../support/accounts.ts";
+import { countByStatus, granted } from "../support/accounts.ts";
 import { newUser } from "../support/client.ts";
 import { ENCODINGS, expectError } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 const unknown = () => `nobody-${randomBytes(6).toString("hex")}@example.com`;
-const fetchFor = async (email: string) => valueOf(await server.client().nonce(email));
+const fetchFor = async (email: string) => granted(await server.client().nonce(email));
 
 /** Fetches a nonce a millisecond later than anything before, so that "the newest" has one meaning. */
 async function nonceFor(email: string): Promise<number> {
@@ -51,24 +51,27 @@ describe("GET nonce-and-auth-string-params", () => {
     expect((await fetchFor(user.email)).auth_string_hash_salt).toEqual(Buffer.from(user.auth_string_hash_salt));
   });
 
-  test.each([...ENCODINGS])("A6: in %s a known and an unknown address are answered alike in shape", async (encoding) => {
-    const { user } = await server.signUp();
-    const [known, phony] = await Promise.all(
-      [user.email, unknown()].map(async (email) => {
-        const { status, headers, value } = await server.client(encoding).nonce(email);
-        const { auth_string_hash_salt, nonce, ...parameters } = value ?? {};
-        return { status, headers: [...headers], saltBytes: auth_string_hash_salt?.length, ...parameters };
-      }),
-    );
-    expect(known).toEqual(phony);
-    expect(phony).toMatchObject({
-      status: 200,
-      saltBytes: 16,
-      auth_string_hash_mem_cost_kib: 65_536,
-      auth_string_hash_threads: 2,
-      auth_string_hash_iterations: 10,
-    });
-  });
+  test.each([...ENCODINGS])(
+    "A6: in %s a known and an unknown address are answered alike in shape",
+    async (encoding) => {
+      const { user } = await server.signUp();
+      const [known, phony] = await Promise.all(
+        [user.email, unknown()].map(async (email) => {
+          const { status, headers, value } = await server.client(encoding).nonce(email);
+          const { auth_string_hash_salt, nonce, ...parameters } = value ?? {};
+          return { status, headers: [...headers], saltBytes: auth_string_hash_salt?.length, ...parameters };
+        }),
+      );
+      expect(known).toEqual(phony);
+      expect(phony).toMatchObject({
+        status: 200,
+        saltBytes: 16,
+        auth_string_hash_mem_cost_kib: 65_536,
+        auth_string_hash_threads: 2,
+        auth_string_hash_iterations: 10,
+      });
+    },
+  );
 
   test("A6: every fetch makes a fresh random nonce, for known and unknown addresses", async () => {
     for (const email of [ann.email, unknown()]) {
@@ -93,7 +96,7 @@ describe("GET nonce-and-auth-string-params", () => {
     const keys = { ENTRIES_TOKEN_SIGNING_KEY_B64: Buffer.alloc(64, 8).toString("base64") };
     const other = await startTestServer(keys, server.database);
     const email = unknown();
-    const elsewhere = valueOf(await other.client().nonce(email));
+    const elsewhere = granted(await other.client().nonce(email));
     expect(elsewhere.auth_string_hash_salt).not.toEqual((await fetchFor(email)).auth_string_hash_salt);
     await other.stop();
   });
@@ -101,7 +104,8 @@ describe("GET nonce-and-auth-string-params", () => {
   test("A6: the table of challenges does not hold the address", async () => {
     const email = unknown();
     await fetchFor(email);
-    const [row] = await server.db`select string_agg(row(signin_challenges.*)::text, ' ') as whole from signin_challenges`;
+    const [row] =
+      await server.db`select string_agg(row(signin_challenges.*)::text, ' ') as whole from signin_challenges`;
     expect(row?.whole).not.toContain(email);
     expect(row?.whole).not.toContain(Buffer.from(email).toString("hex"));
   });

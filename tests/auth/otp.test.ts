@@ -75,26 +75,29 @@ describe("passcodes", () => {
 });
 
 describe("POST otp/verify", () => {
-  test.each([...ENCODINGS])("7.4: in %s the right one opens a session with what was sent at sign-up", async (encoding) => {
-    const { user, signinToken, otp } = await createUnverified(server);
-    const answer = await server.client(encoding).verifyOtp(signinToken, otp);
+  test.each([...ENCODINGS])(
+    "7.4: in %s the right one opens a session with what was sent at sign-up",
+    async (encoding) => {
+      const { user, signinToken, otp } = await createUnverified(server);
+      const answer = await server.client(encoding).verifyOtp(signinToken, otp);
 
-    expect(answer.status).toBe(200);
-    expect(answer.value?.tokens?.access_token).toBeString();
-    expect(answer.value).toMatchObject({
-      preferences_encrypted: new Uint8Array(user.preferences_encrypted),
-      preferences_version_nonce: user.preferences_version_nonce,
-      user_keystore_encrypted: new Uint8Array(user.user_keystore_encrypted),
-      user_keystore_version_nonce: user.user_keystore_version_nonce,
-      password_encryption_key_salt: new Uint8Array(user.password_encryption_key_salt),
-      password_encryption_key_mem_cost_kib: user.password_encryption_key_mem_cost_kib,
-      password_encryption_key_threads: user.password_encryption_key_threads,
-      password_encryption_key_iterations: user.password_encryption_key_iterations,
-      encryption_key_encrypted_with_password: new Uint8Array(user.encryption_key_encrypted_with_password),
-    });
-    const clockError = Number((answer.value?.tokens?.server_time ?? 0n) / 1000n) - server.services.now();
-    expect(Math.abs(clockError)).toBeLessThan(5 * SECOND_MS);
-  });
+      expect(answer.status).toBe(200);
+      expect(answer.value?.tokens?.access_token).toBeString();
+      expect(answer.value).toMatchObject({
+        preferences_encrypted: new Uint8Array(user.preferences_encrypted),
+        preferences_version_nonce: user.preferences_version_nonce,
+        user_keystore_encrypted: new Uint8Array(user.user_keystore_encrypted),
+        user_keystore_version_nonce: user.user_keystore_version_nonce,
+        password_encryption_key_salt: new Uint8Array(user.password_encryption_key_salt),
+        password_encryption_key_mem_cost_kib: user.password_encryption_key_mem_cost_kib,
+        password_encryption_key_threads: user.password_encryption_key_threads,
+        password_encryption_key_iterations: user.password_encryption_key_iterations,
+        encryption_key_encrypted_with_password: new Uint8Array(user.encryption_key_encrypted_with_password),
+      });
+      const clockError = Number((answer.value?.tokens?.server_time ?? 0n) / 1000n) - server.services.now();
+      expect(Math.abs(clockError)).toBeLessThan(5 * SECOND_MS);
+    },
+  );
 
   test("A13: a right passcode takes the account's deadline away, a wrong one does not", async () => {
     const { user, signinToken, otp } = await createUnverified(server);

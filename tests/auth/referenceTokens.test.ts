@@ -8,7 +8,7 @@ import {
   referenceToken,
   tampered,
   userIdOf,
-  valueOf,
+  granted,
   verdictOn,
 } from "../support/accounts.ts";
 import { expectEmptyOk, expectError } from "../support/containerCalls.ts";
@@ -47,18 +47,18 @@ describe("tokens of the reference", () => {
     expectEmptyOk(
       await server.client().call("POST", "/api/auth/otp/resend-signin-otp", { headers: { "x-signin-token": token } }),
     );
-    const session = valueOf(await server.client().verifyOtp(token, server.otpFor(email)));
+    const session = granted(await server.client().verifyOtp(token, server.otpFor(email)));
     expect(await verdict(session.tokens?.access_token ?? "")).toBe("accepted");
     expect((await refresh(session.tokens?.refresh_token ?? "")).status).toBe(200);
   });
 
   test("A3: a refresh token is adopted once: it opens a session and is used up", async () => {
     const token = issue("Refresh");
-    const pair = valueOf(await refresh(token));
+    const pair = granted(await refresh(token));
     expectError(await refresh(token), "TOKEN_EXPIRED");
 
     expect(await verdict(pair.access_token)).toBe("accepted");
-    const next = valueOf(await refresh(pair.refresh_token));
+    const next = granted(await refresh(pair.refresh_token));
     const [session, ...more] = [...(await server.db`select * from sessions where user_id = ${user_id}`)];
     expect(more).toEqual([]);
     expect(session?.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4/);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import type { NewUser } from "../../src/user/messages.ts";
-import { createUnverified, userIdOf, valueOf, wrong } from "../support/accounts.ts";
+import { createUnverified, userIdOf, granted, wrong } from "../support/accounts.ts";
 import { Browser } from "../support/browser.ts";
 import { newUser } from "../support/client.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
@@ -29,20 +29,20 @@ function keep(user: NewUser): NewUser {
 async function storyWithTokens(): Promise<void> {
   const user = keep(newUser());
   const api = server.client("json");
-  const created = valueOf(await api.createUser(user)).value;
+  const created = granted(await api.createUser(user)).value;
   const firstOtp = server.otpFor(user.email);
   await api.createUser(user); // refused
   await api.verifyOtp(created, wrong(firstOtp));
   await api.verifyOtp(created, firstOtp);
 
-  const { nonce } = valueOf(await api.nonce(user.email));
+  const { nonce } = granted(await api.nonce(user.email));
   await api.signInWith({ email: user.email, auth_string: randomBytes(32), nonce });
-  const signinToken = valueOf(await api.signIn(user.email, user.auth_string)).value;
+  const signinToken = granted(await api.signIn(user.email, user.auth_string)).value;
   const otp = server.otpFor(user.email);
-  const { tokens } = valueOf(await api.verifyOtp(signinToken, otp));
+  const { tokens } = granted(await api.verifyOtp(signinToken, otp));
   const access = tokens?.access_token ?? "";
   const refresh = tokens?.refresh_token ?? "";
-  const pair = valueOf(await api.refresh(refresh));
+  const pair = granted(await api.refresh(refresh));
   await api.refresh(refresh); // refused
   await api.logout(pair.access_token, pair.refresh_token);
   await api.logout(pair.access_token, pair.refresh_token); // refused

@@ -6,7 +6,7 @@ import {
   signInAgain,
   tampered,
   userIdOf,
-  valueOf,
+  granted,
   verdictOn,
 } from "../support/accounts.ts";
 import { Device } from "../support/client.ts";
@@ -37,14 +37,14 @@ const logout = (device: Device) => server.client().logout(device.accessToken, de
 const verdict = (accessToken: string, at = server) => verdictOn(at.client(), accessToken);
 
 async function refreshed(device: Device): Promise<Device> {
-  const pair = valueOf(await refresh(device.refreshToken));
+  const pair = granted(await refresh(device.refreshToken));
   return new Device(device.client, pair.access_token, pair.refresh_token);
 }
 
 /** Another device of the same user, with a session of its own. */
 async function secondDevice({ client, user }: SignedUp): Promise<Device> {
   const { signinToken, otp } = await signInAgain(server, user);
-  const { tokens } = valueOf(await client.verifyOtp(signinToken, otp));
+  const { tokens } = granted(await client.verifyOtp(signinToken, otp));
   return new Device(client, tokens?.access_token ?? "", tokens?.refresh_token ?? "");
 }
 
@@ -113,21 +113,24 @@ describe("sessions", () => {
 });
 
 describe("POST token/refresh", () => {
-  test.each([...ENCODINGS])("7.7: in %s it gives a new pair of the same session, for the full lifetimes", async (encoding) => {
-    const device = await server.signUp();
-    const [before] = await sessionsOf(device);
-    server.clock.aheadMs += 10 * SECOND_MS;
-    const answer = await server.client(encoding).refresh(device.refreshToken);
-    const pair = valueOf(answer);
+  test.each([...ENCODINGS])(
+    "7.7: in %s it gives a new pair of the same session, for the full lifetimes",
+    async (encoding) => {
+      const device = await server.signUp();
+      const [before] = await sessionsOf(device);
+      server.clock.aheadMs += 10 * SECOND_MS;
+      const answer = await server.client(encoding).refresh(device.refreshToken);
+      const pair = granted(answer);
 
-    expect(Math.abs(Number(pair.server_time / 1000n) - server.services.now())).toBeLessThan(5 * SECOND_MS);
-    expect(await verdict(pair.access_token)).toBe("accepted");
-    expect((await refresh(pair.refresh_token)).status).toBe(200);
-    const [after, ...more] = await sessionsOf(device);
-    expect(more).toEqual([]);
-    expect(after?.id).toBe(before?.id);
-    expect(after?.expiration - before?.expiration >= 10_000_000n).toBe(true);
-  });
+      expect(Math.abs(Number(pair.server_time / 1000n) - server.services.now())).toBeLessThan(5 * SECOND_MS);
+      expect(await verdict(pair.access_token)).toBe("accepted");
+      expect((await refresh(pair.refresh_token)).status).toBe(200);
+      const [after, ...more] = await sessionsOf(device);
+      expect(more).toEqual([]);
+      expect(after?.id).toBe(before?.id);
+      expect(after?.expiration - before?.expiration >= 10_000_000n).toBe(true);
+    },
+  );
 
   test("A3: a token works once; again within 30 s it is TOKEN_EXPIRED and the session lives on", async () => {
     const device = await server.signUp();
@@ -209,136 +212,5 @@ describe("POST token/refresh", () => {
     const next = await refreshed(device);
     server.clock.aheadMs += 30 * DAY_MS;
     expectError(await refresh(next.refreshToken), "TOKEN_EXPIRED");
-  });
-});
-
-describe("POST logout", () => {
-  test("7.8, A3: it ends the session: refresh and access token are TOKEN_EXPIRED at once", async () => {
-    const device = await server.signUp();
-    expect(await verdict(device.accessToken)).toBe("accepted");
-    expectEmptyOk(await logout(device));
-
-    expectError(await refresh(device.refreshToken), "TOKEN_EXPIRED");
-    expect(await verdict(device.accessToken)).toBe("TOKEN_EXPIRED");
-    expect(await sessionsOf(device)).toEqual([]);
-  });
-
-  test("7.8: a second time it is CONFLICT_WITH_EXISTING; with the dead session's access token TOKEN_EXPIRED (A3)", async () => {
-    const device = await server.signUp();
-    const other = await secondDevice(device);
-    await logout(device);
-
-    expectError(await logout(device), "TOKEN_EXPIRED");
-    const again = await server.client().logout(other.accessToken, device.refreshToken);
-    expectError(again, "CONFLICT_WITH_EXISTING");
-    expect(await verdict(other.accessToken)).toBe("accepted");
-  });
-
-  test("7.8: of several at once exactly one succeeds", async () => {
-    const device = await server.signUp();
-    const answers = await Promise.all(Array.from({ length: 6 }, () => logout(device)));
-    const counts = countByStatus(answers);
-    expect(counts["200"]).toBe(1);
-    expect((counts["400 CONFLICT_WITH_EXISTING"] ?? 0) + (counts["401 TOKEN_EXPIRED"] ?? 0)).toBe(5);
-  });
-
-  test("7.8: a refresh token that was exchanged before is CONFLICT_WITH_EXISTING, and the session ends all the same", async () => {
-    const device = await server.signUp();
-    const next = await refreshed(device);
-    const answer = await server.client().logout(next.accessToken, device.refreshToken);
-
-    expectError(answer, "CONFLICT_WITH_EXISTING");
-    expectError(await refresh(next.refreshToken), "TOKEN_EXPIRED");
-    expect(await verdict(next.accessToken)).toBe("TOKEN_EXPIRED");
-  });
-
-  test("7.8: the refresh token of another user is USER_DISALLOWED and ends nothing", async () => {
-    const ann = await server.signUp();
-    const ben = await server.signUp();
-    expectError(await server.client().logout(ann.accessToken, ben.refreshToken), "USER_DISALLOWED");
-    expect(await verdict(ann.accessToken)).toBe("accepted");
-    expect(await verdict(ben.accessToken)).toBe("accepted");
-    expect((await refresh(ben.refreshToken)).status).toBe(200);
-  });
-
-  test("1.3: it needs both tokens, the access token first", async () => {
-    const device = await server.signUp();
-    const call = (headers: Record<string, string>) => server.client().call("POST", "/api/auth/logout", { headers });
-    const access = { "x-access-token": device.accessToken };
-    const messages = [
-      await call({ "x-refresh-token": device.refreshToken }),
-      await call(access),
-      await call({ "x-access-token": "garbage", "x-refresh-token": "" }),
-      await call({ ...access, "x-refresh-token": "garbage" }),
-      await call({ ...access, "x-refresh-token": device.accessToken }),
-    ].map(({ error }) => error?.err_type);
-    expect(messages).toEqual([
-      "TOKEN_MISSING",
-      "TOKEN_MISSING",
-      "INCORRECT_CREDENTIAL",
-      "INCORRECT_CREDENTIAL",
-      "WRONG_TOKEN_TYPE",
-    ]);
-    expectEmptyOk(await logout(device));
-  });
-
-  test("A3: racing refreshes and logouts leave a dead session and no server error", async () => {
-    const device = await server.signUp();
-    const logouts: Promise<{ status: number }>[] = [];
-    const refreshes: ReturnType<typeof refresh>[] = [];
-    for (let rounds = 0; rounds < 4; rounds++) {
-      refreshes.push(refresh(device.refreshToken));
-      logouts.push(logout(device));
-    }
-    const answers = await Promise.all(refreshes);
-    const statuses = [...answers, ...(await Promise.all(logouts))].map(({ status }) => status);
-    expect(statuses.filter((status) => status >= 500)).toEqual([]);
-    for (const { value } of answers.filter(({ status }) => status === 200)) {
-      expect(await verdict(value?.access_token ?? "")).toBe("TOKEN_EXPIRED");
-      expectError(await refresh(value?.refresh_token ?? ""), "TOKEN_EXPIRED");
-    }
-    expect(await sessionsOf(device)).toEqual([]);
-  });
-});
-
-describe("a session that ended, in other processes", () => {
-  test("A3: by a logout: a second process refuses its access tokens within 500 ms", async () => {
-    const device = await server.signUp();
-    const other = await secondDevice(device);
-    expect(await verdict(device.accessToken, second)).toBe("accepted"); // and so is remembered there
-    await logout(device);
-
-    const seen = await becomes("TOKEN_EXPIRED", () => verdict(device.accessToken, second));
-    expect(seen).toBe("TOKEN_EXPIRED");
-    expect(await verdict(other.accessToken, second)).toBe("accepted");
-  });
-
-  test("A3: by a reused refresh token: likewise", async () => {
-    const device = await server.signUp();
-    const next = await refreshed(device);
-    second.clock.aheadMs = server.clock.aheadMs;
-    expect(await verdict(next.accessToken, second)).toBe("accepted");
-    server.clock.aheadMs += 31 * SECOND_MS;
-    await refresh(device.refreshToken);
-
-    const seen = await becomes("TOKEN_EXPIRED", () => verdict(next.accessToken, second));
-    expect(seen).toBe("TOKEN_EXPIRED");
-  });
-
-  test("A3: a process that starts later refuses them as well", async () => {
-    const device = await server.signUp();
-    await logout(device);
-    const third = await startTestServer({}, server.database);
-    expect(await verdict(device.accessToken, third)).toBe("TOKEN_EXPIRED");
-    await third.stop();
-  });
-
-  test("A3: the list is kept until the last access token of the session has expired", async () => {
-    const { signinToken, otp } = await createUnverified(server);
-    const tokens = valueOf(await server.client().verifyOtp(signinToken, otp)).tokens;
-    const { exp } = JSON.parse(claimsTextOf(tokens?.access_token ?? ""));
-    await server.client().logout(tokens?.access_token ?? "", tokens?.refresh_token ?? "");
-    const [row] = await server.db`select max(expiration) as latest from revoked_sessions`;
-    expect(row?.latest >= BigInt(exp) * 1_000_000n).toBe(true);
   });
 });

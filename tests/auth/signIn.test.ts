@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { CredentialPair } from "../../src/auth/messages.ts";
 import type { NewUser } from "../../src/user/messages.ts";
 import { type Encoding, MEDIA_TYPES } from "../../src/wire/negotiation.ts";
-import { claimsTextOf, createUnverified, userIdOf, valueOf, wrong } from "../support/accounts.ts";
+import { claimsTextOf, createUnverified, userIdOf, granted, wrong } from "../support/accounts.ts";
 import { newUser } from "../support/client.ts";
 import { ENCODINGS, expectError } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
@@ -35,7 +35,7 @@ async function answerTo(encoding: Encoding, email: string, auth_string: Uint8Arr
 }
 
 async function freshNonce(email: string): Promise<number> {
-  return valueOf(await server.client().nonce(email)).nonce;
+  return granted(await server.client().nonce(email)).nonce;
 }
 
 /** Runs a step and counts what it makes the password hasher do. */
@@ -114,7 +114,7 @@ describe("POST sign-in", () => {
 
   test("7.3: the answer is a SignIn token of the configured lifetime", async () => {
     const { user } = await server.signUp();
-    const token = valueOf(await server.client().signIn(user.email, user.auth_string)).value;
+    const token = granted(await server.client().signIn(user.email, user.auth_string)).value;
     const claims = JSON.parse(claimsTextOf(token));
     const lifetimeSecs = claims.exp - Math.floor(Date.now() / 1000);
 
@@ -130,7 +130,7 @@ describe("POST sign-in", () => {
     };
     const first = await deadline();
 
-    const token = valueOf(await server.client().signIn(user.email, user.auth_string)).value;
+    const token = granted(await server.client().signIn(user.email, user.auth_string)).value;
     expect(await deadline()).toBe(first);
     const otp = server.otpFor(user.email);
     expectError(await server.client().verifyOtp(token, wrong(otp)), "INCORRECT_CREDENTIAL");

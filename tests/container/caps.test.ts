@@ -39,9 +39,14 @@ afterAll(async () => {
   await server.stop();
 });
 
-const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => make(index));
+const times = <T>(count: number, make: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => make(index));
 
-const category = (temp_id: number): CategoryWithTempId => ({ temp_id, encrypted_blob: randomBytes(5), version_nonce: 1n });
+const category = (temp_id: number): CategoryWithTempId => ({
+  temp_id,
+  encrypted_blob: randomBytes(5),
+  version_nonce: 1n,
+});
 
 /** The answers of requests that run at the same time, in two processes. */
 function atOnce(count: number, call: (device: Device) => Promise<Answer<unknown>>): Promise<Answer<unknown>[]> {
@@ -125,7 +130,10 @@ describe.each(ENCODINGS)("C11: one after the other, in %s", (encoding) => {
     await device().deleteCategory(box, filler?.category_id ?? "");
     expectEmptyOk(await putEntry(device(), box, dead, entryNonce));
     expectEmptyOk(await putCategory(device(), box, deadCategory, categoryNonce));
-    expect(await headOf(server.db, box.id)).toMatchObject({ live_entries: ENTRIES_MAX, live_categories: CATEGORIES_MAX });
+    expect(await headOf(server.db, box.id)).toMatchObject({
+      live_entries: ENTRIES_MAX,
+      live_categories: CATEGORIES_MAX,
+    });
   });
 
   test("each container has room of its own", async () => {

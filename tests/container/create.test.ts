@@ -55,12 +55,12 @@ describe.each(ENCODINGS)("POST /api/container in %s", (encoding) => {
     expect(stored.version_nonce).toBe(42n);
     expect(stored.entries).toEqual([]);
     expect(stored).not.toHaveProperty("deleted_at");
-    expect(stored.categories.map(({ id, container_id, version_nonce }) => ({ id, container_id, version_nonce }))).toEqual(
-      [
-        { id: first, container_id: box.id, version_nonce: 7n },
-        { id: second, container_id: box.id, version_nonce: -9n },
-      ],
-    );
+    expect(
+      stored.categories.map(({ id, container_id, version_nonce }) => ({ id, container_id, version_nonce })),
+    ).toEqual([
+      { id: first, container_id: box.id, version_nonce: 7n },
+      { id: second, container_id: box.id, version_nonce: -9n },
+    ]);
     expect(stored.categories.map((row) => Buffer.from(row.encrypted_blob))).toEqual(
       categories.map((row) => Buffer.from(row.encrypted_blob)),
     );
@@ -174,8 +174,14 @@ describe("W9: an Ed25519 key is checked strictly when it is registered", () => {
     ...smallOrder.map((hex) => ["of small order, sign bit set", withSign(hex)]),
     ["not on the curve (y = 2)", `02${"00".repeat(31)}`],
     ["not on the curve (y = 7)", `07${"00".repeat(31)}`],
-    ["not canonical (y = p + 3, on the curve as 3)", "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"],
-    ["not canonical (y = p + 4, on the curve as 4)", "f1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"],
+    [
+      "not canonical (y = p + 3, on the curve as 3)",
+      "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ],
+    [
+      "not canonical (y = p + 4, on the curve as 4)",
+      "f1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ],
     ["not canonical (y = 2^255 - 1)", "ff".repeat(31) + "7f"],
     ["of no bytes", ""],
     ["of 31 bytes", "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531"],

@@ -178,7 +178,11 @@ describe.each(COMBINATIONS)("W2: $name, in $encoding", ({ encoding, fetch, undec
     const second = await addKey(server.db, mine);
     const theirs = await anyDevice(server).createContainer();
     const forged = tokenFor(second.key_id, theirs.id, second);
-    for (const tokens of [[mine.token(), forged], [forged, mine.token()], [mine.token(), second.token(), forged]]) {
+    for (const tokens of [
+      [mine.token(), forged],
+      [forged, mine.token()],
+      [mine.token(), second.token(), forged],
+    ]) {
       expectError(await fetch(device, tokens), "CONTAINER_DOES_NOT_EXIST");
     }
     // Swapped ids: both keys and both containers are known, but neither pair is.
@@ -200,8 +204,20 @@ describe.each(COMBINATIONS)("W2: $name, in $encoding", ({ encoding, fetch, undec
     const unknown = unknownBox().token();
     const expired = box.freshToken(HOUR_FROM_NOW - 7200);
     const wrong = tampered(good);
-    expectError(await fetch(device, Array.from({ length: 51 }, () => "garbage")), "TOO_MANY_REQUESTED");
-    expectError(await fetch(device, Array.from({ length: 101 }, () => "garbage")), "TOO_MANY_REQUESTED");
+    expectError(
+      await fetch(
+        device,
+        Array.from({ length: 51 }, () => "garbage"),
+      ),
+      "TOO_MANY_REQUESTED",
+    );
+    expectError(
+      await fetch(
+        device,
+        Array.from({ length: 101 }, () => "garbage"),
+      ),
+      "TOO_MANY_REQUESTED",
+    );
     expectError(await fetch(device, [wrong, expired, unknown, "garbage"]), undecodable);
     expectError(await fetch(device, [wrong, expired, unknown]), "CONTAINER_DOES_NOT_EXIST");
     expectError(await fetch(device, [good, wrong]), "INCORRECT_CREDENTIAL");

@@ -98,13 +98,16 @@ describe.each(ENCODINGS)("W2: GET /api/container over a socket, answered in %s",
     ["Content-Length", [`content-length: ${body.length}`], body],
     ["chunks", ["transfer-encoding: chunked"], `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`],
     ["chunks that turn out to be none", ["transfer-encoding: chunked"], "0\r\n\r\n"],
-  ])("a GET that announces a body by %s is 400 naming the new route, also beside good tokens", async (_how, head, sent) => {
-    for (const tokenLines of [[], tokensOf(1)]) {
-      const answer = await get(tokenLines, [accept, "content-type: application/json", ...head], sent);
-      expect(errorIn(answer)).toMatchObject({ status: 400, type: "PREHANDLER" });
-      expect(errorIn(answer).message).toContain("POST /api/container/query");
-    }
-  });
+  ])(
+    "a GET that announces a body by %s is 400 naming the new route, also beside good tokens",
+    async (_how, head, sent) => {
+      for (const tokenLines of [[], tokensOf(1)]) {
+        const answer = await get(tokenLines, [accept, "content-type: application/json", ...head], sent);
+        expect(errorIn(answer)).toMatchObject({ status: 400, type: "PREHANDLER" });
+        expect(errorIn(answer).message).toContain("POST /api/container/query");
+      }
+    },
+  );
 
   test("Content-Length: 0 announces nothing", async () => {
     expect(idsIn(await get(tokensOf(1), [accept, "content-length: 0"]))).toEqual([boxes[0]?.id ?? ""]);

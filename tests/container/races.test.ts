@@ -43,7 +43,8 @@ afterAll(async () => {
   await server.stop();
 });
 
-const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => make(index));
+const times = <T>(count: number, make: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => make(index));
 
 /** Entries of the container that point at a category that is not live, tombstoned entries included. */
 async function danglingEntries(box: Box): Promise<number> {
@@ -57,7 +58,11 @@ async function danglingEntries(box: Box): Promise<number> {
 type Edit = (by: Device, box: Box, id: string, version_nonce: bigint) => Promise<Answer<unknown>>;
 
 describe.each<[string, (box: Box) => Promise<string>, Edit]>([
-  ["an entry", (box) => device.createEntry(box), (by, box, id, version_nonce) => putEntry(by, box, id, { version_nonce })],
+  [
+    "an entry",
+    (box) => device.createEntry(box),
+    (by, box, id, version_nonce) => putEntry(by, box, id, { version_nonce }),
+  ],
   [
     "a category",
     (box) => device.createCategory(box),
@@ -70,7 +75,9 @@ describe.each<[string, (box: Box) => Promise<string>, Edit]>([
       const box = await device.createContainer();
       const id = await make(box);
       const before = await sequencesOf(server.db, box.id);
-      const answers = await Promise.all(times(20, (index) => edit(index % 2 ? device : other, box, id, BigInt(100 + index))));
+      const answers = await Promise.all(
+        times(20, (index) => edit(index % 2 ? device : other, box, id, BigInt(100 + index))),
+      );
       const winners = answers.flatMap(({ status }, index) => (status === 200 ? [BigInt(100 + index)] : []));
       expect(winners).toHaveLength(1);
       for (const answer of answers) if (answer.status !== 200) expectError(answer, "OUT_OF_DATE");
@@ -113,8 +120,9 @@ describe("W5, W7: an edit that waits behind a delete", () => {
 });
 
 describe("W6: a category that is deleted while entries are put into it", () => {
-  const tombstone = (box: Box, category_id: string) => (transaction: Parameters<typeof categoryQueries.soft_delete>[0]) =>
-    categoryQueries.soft_delete(transaction, { container_id: box.id, category_id, version_nonce: 5n });
+  const tombstone =
+    (box: Box, category_id: string) => (transaction: Parameters<typeof categoryQueries.soft_delete>[0]) =>
+      categoryQueries.soft_delete(transaction, { container_id: box.id, category_id, version_nonce: 5n });
 
   test.each(ENCODINGS)("an entry made behind the delete is FOREIGN_KEY_DOES_NOT_EXIST, in %s", async (encoding) => {
     const box = await device.createContainer();
@@ -126,15 +134,18 @@ describe("W6: a category that is deleted while entries are put into it", () => {
     await expectHeadIsExact(server.db, box.id);
   });
 
-  test.each(ENCODINGS)("an entry moved behind the delete is FOREIGN_KEY_DOES_NOT_EXIST and stays, in %s", async (encoding) => {
-    const box = await device.createContainer();
-    const [from, category_id] = [await device.createCategory(box), await device.createCategory(box)];
-    const id = await device.createEntry(box, { category_id: from });
-    const before = entryOf(await device.read(box), id);
-    const move = () => putEntry(speaking(encoding, device, server), box, id, { category_id });
-    expectError(await overtake(server.db, box.id, move, tombstone(box, category_id)), "FOREIGN_KEY_DOES_NOT_EXIST");
-    expect(entryOf(await device.read(box), id)).toEqual(before);
-  });
+  test.each(ENCODINGS)(
+    "an entry moved behind the delete is FOREIGN_KEY_DOES_NOT_EXIST and stays, in %s",
+    async (encoding) => {
+      const box = await device.createContainer();
+      const [from, category_id] = [await device.createCategory(box), await device.createCategory(box)];
+      const id = await device.createEntry(box, { category_id: from });
+      const before = entryOf(await device.read(box), id);
+      const move = () => putEntry(speaking(encoding, device, server), box, id, { category_id });
+      expectError(await overtake(server.db, box.id, move, tombstone(box, category_id)), "FOREIGN_KEY_DOES_NOT_EXIST");
+      expect(entryOf(await device.read(box), id)).toEqual(before);
+    },
+  );
 
   test("a delete that waits behind a new entry takes the category from it", async () => {
     const box = await device.createContainer();
@@ -207,18 +218,21 @@ describe("W6: a container that is deleted while requests write", () => {
     expectError(answer, "CONTAINER_DOES_NOT_EXIST");
   });
 
-  test.each(WRITES)("%s that waits behind the removal of its key is refused or was first, never 5xx", async (_route, write) => {
-    const box = await device.createContainer();
-    const [entry_id, category_id] = [await device.createEntry(box), await device.createCategory(box)];
-    const answer = await overtake(
-      server.db,
-      box.id,
-      () => write(box, entry_id, category_id),
-      (transaction) => transaction`delete from container_access_keys where key_id = ${box.key_id}`,
-    );
-    if (answer.status >= 300) expectError(answer, "CONTAINER_DOES_NOT_EXIST");
-    expectError(await write(box, entry_id, category_id), "CONTAINER_DOES_NOT_EXIST");
-  });
+  test.each(WRITES)(
+    "%s that waits behind the removal of its key is refused or was first, never 5xx",
+    async (_route, write) => {
+      const box = await device.createContainer();
+      const [entry_id, category_id] = [await device.createEntry(box), await device.createCategory(box)];
+      const answer = await overtake(
+        server.db,
+        box.id,
+        () => write(box, entry_id, category_id),
+        (transaction) => transaction`delete from container_access_keys where key_id = ${box.key_id}`,
+      );
+      if (answer.status >= 300) expectError(answer, "CONTAINER_DOES_NOT_EXIST");
+      expectError(await write(box, entry_id, category_id), "CONTAINER_DOES_NOT_EXIST");
+    },
+  );
 
   /** Deletes as an operator might by hand, without taking the lock first; repeated when PostgreSQL breaks a deadlock. */
   async function deleteByHand(box: Box): Promise<void> {

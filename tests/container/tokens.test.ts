@@ -61,7 +61,9 @@ test("every route that writes into a container is tested here", () => {
   expect(Object.keys(WRITES).sort()).toEqual(writing.map(({ spec }) => `${spec.method} ${spec.path}`).sort());
 });
 
-const CASES = ENCODINGS.flatMap((encoding) => Object.entries(WRITES).map(([route, write]) => ({ route, write, encoding })));
+const CASES = ENCODINGS.flatMap((encoding) =>
+  Object.entries(WRITES).map(([route, write]) => ({ route, write, encoding })),
+);
 
 describe.each(CASES)("$route in $encoding", ({ write, encoding }) => {
   let device: Device;
@@ -88,7 +90,13 @@ describe.each(CASES)("$route in $encoding", ({ write, encoding }) => {
   test("2.2: undecodable tokens and tokens of another kind are INCORRECT_CREDENTIAL", async () => {
     const { privateKey } = box;
     const accept = { iid: crypto.randomUUID(), kid: box.key_id, cid: box.id, exp: nowSecs() + 60 };
-    for (const text of ["", "x", box.token().slice(0, 10), device.accessToken, signContainerToken(privateKey, accept)]) {
+    for (const text of [
+      "",
+      "x",
+      box.token().slice(0, 10),
+      device.accessToken,
+      signContainerToken(privateKey, accept),
+    ]) {
       await expectRefused(withToken(box, text), "INCORRECT_CREDENTIAL");
     }
   });

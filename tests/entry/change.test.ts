@@ -44,7 +44,13 @@ describe.each(ENCODINGS)("PUT /api/container/entry in %s", (encoding) => {
 
     const after = await device.read(box);
     const { modified_timestamp, ...entry } = entryOf(after, id);
-    expect(entry).toEqual({ id, container_id: box.id, category_id: second, version_nonce: -5n, encrypted_blob: entry.encrypted_blob });
+    expect(entry).toEqual({
+      id,
+      container_id: box.id,
+      category_id: second,
+      version_nonce: -5n,
+      encrypted_blob: entry.encrypted_blob,
+    });
     expect(Buffer.from(entry.encrypted_blob)).toEqual(encrypted_blob);
     expect(modified_timestamp).toBeGreaterThan(entryOf(before, id).modified_timestamp);
     expect(entryOf(after, other_id)).toEqual(entryOf(before, other_id));

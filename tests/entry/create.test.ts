@@ -163,6 +163,8 @@ describe.each(ENCODINGS)("POST /api/container/entry-and-category in %s", (encodi
   test("C6: entry and category take a number each", async () => {
     const box = await device.createContainer();
     await postCategory(device, box);
-    await expectNumbered(server.db, box.id, async () => Object.values((await postEntryAndCategory(device, box)).value ?? {}));
+    await expectNumbered(server.db, box.id, async () =>
+      Object.values((await postEntryAndCategory(device, box)).value ?? {}),
+    );
   });
 });

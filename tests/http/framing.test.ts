@@ -106,16 +106,20 @@ describe("framing", () => {
 
   test("a body that is refused does not spoil the next request on the same connection", async () => {
     const unreadable = "{".repeat(100);
-    const first = head("/api/auth/sign-in", [`content-length: ${unreadable.length}`]).replace("connection: close\r\n", "");
+    const first = head("/api/auth/sign-in", [`content-length: ${unreadable.length}`]).replace(
+      "connection: close\r\n",
+      "",
+    );
     const second = "GET /api/heartbeat HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     const text = (await exchange(port, `${first}${unreadable}${second}`)).toString("latin1");
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 400", "HTTP/1.1 200"]);
   });
 
   test("W18: HEAD is 405 without a body, and the connection goes on", async () => {
-    const request = (method: string, more = "") => `${method} /api/heartbeat HTTP/1.1\r\nhost: localhost\r\n${more}\r\n`;
+    const request = (method: string, more = "") =>
+      `${method} /api/heartbeat HTTP/1.1\r\nhost: localhost\r\n${more}\r\n`;
     const text = (await exchange(port, request("HEAD") + request("GET", "connection: close\r\n"))).toString("latin1");
-    expect(text).toMatch(/^HTTP\/1\.1 405 [^]*?\r\nallow: GET\r\n[^]*?\r\n\r\nHTTP\/1\.1 200 /i);
+    expect(text).toMatch(/^HTTP\/1\.1 405 .*?\r\nallow: GET\r\n.*?\r\n\r\nHTTP\/1\.1 200 /is);
   });
 
   test("a client that goes away in the middle of its body leaves the server well", async () => {
@@ -125,7 +129,9 @@ describe("framing", () => {
       await Bun.sleep(20);
       socket.destroy();
     }
-    const answer = parseAnswer(await exchange(port, "GET /api/heartbeat HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
+    const answer = parseAnswer(
+      await exchange(port, "GET /api/heartbeat HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
+    );
     expect(answer.status).toBe(200);
     await Bun.sleep(20);
     server.services.log.flush();

@@ -54,7 +54,9 @@ describe("routing", () => {
 
   test.each(PATHS)("W18: a wrong method on %s is 405 and Allow names the right ones", async (path) => {
     const right: string[] = methodsOf(path);
-    const wrong = ["GET", "POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"].filter((name) => !right.includes(name));
+    const wrong = ["GET", "POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"].filter(
+      (name) => !right.includes(name),
+    );
     for (const method of wrong) {
       const outcome = await ask(method, path);
       expectRefused(outcome, "PREHANDLER", 405);
@@ -166,7 +168,12 @@ describe.each(BODIES)("the body of POST %s", (path, message, value) => {
     const whole: Record<string, unknown> = JSON.parse(json());
     for (const name of Object.keys(whole)) {
       const { [name]: removed, ...rest } = whole;
-      for (const damaged of [rest, { ...rest, [name]: null }, { ...rest, [name]: [removed] }, { ...rest, [name]: {} }]) {
+      for (const damaged of [
+        rest,
+        { ...rest, [name]: null },
+        { ...rest, [name]: [removed] },
+        { ...rest, [name]: {} },
+      ]) {
         const outcome = await post("json", JSON.stringify(damaged));
         expectRefused(outcome, "PREHANDLER", 400);
         expect(outcome.error?.err_message).toContain(name);
@@ -248,7 +255,11 @@ describe("what nobody foresaw", () => {
       expect(error).toEqual({ err_type: "INTERNAL_ERROR", err_message: "Internal error" });
       expect(JSON.stringify([...headers])).not.toContain("cause");
     }
-    const lines = server.logLines.join("").trim().split("\n").map((line) => JSON.parse(line));
+    const lines = server.logLines
+      .join("")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     const failures = lines.filter(({ event }) => event === "request failed");
     expect(failures).toHaveLength(2);
     for (const failure of failures) {

@@ -7,7 +7,7 @@ import { type Answer, type Client, newUser, Refused } from "./client.ts";
 import type { TestServer } from "./server.ts";
 
 /** The value of an answer that a story needed to succeed. @throws Refused */
-export function valueOf<Reply>({ status, value, error }: Answer<Reply>): Reply {
+export function granted<Reply>({ status, value, error }: Answer<Reply>): Reply {
   if (value === undefined) throw new Refused("a step of the story", status, error?.err_type, error?.err_message);
   return value;
 }
@@ -25,7 +25,7 @@ export async function createUnverified(
   overrides: Partial<NewUser> = {},
 ): Promise<UnverifiedAccount> {
   const user = newUser(overrides);
-  const signinToken = valueOf(await server.client().createUser(user)).value;
+  const signinToken = granted(await server.client().createUser(user)).value;
   return { user, signinToken, otp: server.otpFor(user.email.toLowerCase()) };
 }
 
@@ -34,7 +34,7 @@ export async function signInAgain(
   server: TestServer,
   { email, auth_string }: NewUser,
 ): Promise<{ signinToken: string; otp: string }> {
-  const signinToken = valueOf(await server.client().signIn(email, auth_string)).value;
+  const signinToken = granted(await server.client().signIn(email, auth_string)).value;
   return { signinToken, otp: server.otpFor(email.toLowerCase()) };
 }
 
@@ -57,7 +57,9 @@ export function referenceToken(
 ): string {
   const exp = Math.floor(services.now() / 1000) + lifetimeSecs;
   const claims = Buffer.from(JSON.stringify({ uid: user_id, eml: email, exp, typ: type }));
-  const mac = createHmac("sha256", services.config.tokenSigningKey ?? "").update(claims).digest();
+  const mac = createHmac("sha256", services.config.tokenSigningKey ?? "")
+    .update(claims)
+    .digest();
   return encodeBase64Url(Buffer.concat([claims, mac]));
 }
 

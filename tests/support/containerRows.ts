@@ -80,7 +80,9 @@ export async function databaseDigest(db: Executor): Promise<string> {
   const tables = await db<{ name: string }[]>`
     select quote_ident(tablename) as name from pg_tables
     where schemaname = 'public' and tablename <> 'signin_challenges' order by tablename`;
-  const parts = tables.map(({ name }) => `select '${name}' as name, string_agg(t::text, ',' order by t::text) as rows from ${name} as t`);
+  const parts = tables.map(
+    ({ name }) => `select '${name}' as name, string_agg(t::text, ',' order by t::text) as rows from ${name} as t`,
+  );
   const [digest] = await db.unsafe<{ digest: string }[]>(
     `select md5(string_agg(name || ':' || coalesce(rows, ''), ';' order by name)) as digest from (${parts.join(" union all ")}) as x`,
   );

@@ -21,7 +21,10 @@ export async function startDatabaseProxy(real: TestDatabase): Promise<DatabasePr
   const open = new Set<Socket>();
   const server = createServer((client) => {
     const upstream = connect(targetOf(real.address));
-    for (const [socket, peer] of [[client, upstream], [upstream, client]] as const) {
+    for (const [socket, peer] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
       open.add(socket);
       socket.pipe(peer);
       socket.on("error", () => peer.destroy());
@@ -34,7 +37,8 @@ export async function startDatabaseProxy(real: TestDatabase): Promise<DatabasePr
 
   /** The first time anywhere, then again at the same place. */
   let port = 0;
-  const place = () => ("url" in real.address ? { host: "127.0.0.1", port } : { path: join(directory, ".s.PGSQL.5432") });
+  const place = () =>
+    "url" in real.address ? { host: "127.0.0.1", port } : { path: join(directory, ".s.PGSQL.5432") };
   const listen = () => new Promise<void>((resolve) => server.listen(place(), resolve));
   await listen();
   const bound = server.address();

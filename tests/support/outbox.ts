@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NewUser } from "../../src/user/messages.ts";
-import { parseMail } from "../mailParser.ts";
+import { parseMail } from "../mail/mailParser.ts";
 import { type Answer, type Client, Device, newUser, Refused } from "./client.ts";
 
 const PATIENCE_MS = 10_000;

@@ -75,10 +75,13 @@ describe("e-mail addresses", () => {
     expectError(await signInWithoutNonce(email), "INCORRECTLY_FORMED");
   });
 
-  test.each(ONLY_OLD)("W10: a new address with %s is refused; at sign-in its form is no reason", async (_why, email) => {
-    expectError(await server.client().createUser(newUser({ email })), "INCORRECTLY_FORMED");
-    expectError(await signInWithoutNonce(email), "INCORRECT_NONCE");
-  });
+  test.each(ONLY_OLD)(
+    "W10: a new address with %s is refused; at sign-in its form is no reason",
+    async (_why, email) => {
+      expectError(await server.client().createUser(newUser({ email })), "INCORRECTLY_FORMED");
+      expectError(await signInWithoutNonce(email), "INCORRECT_NONCE");
+    },
+  );
 
   test("W10: an account of the reference whose address is refused today keeps working", async () => {
     const email = '"ann"@example.com';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { NewUser } from "../../src/user/messages.ts";
-import { countByStatus, createUnverified, userIdOf, valueOf } from "../support/accounts.ts";
+import { countByStatus, createUnverified, userIdOf, granted } from "../support/accounts.ts";
 import { newUser } from "../support/client.ts";
 import { ENCODINGS, expectError } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
@@ -95,7 +95,7 @@ describe("POST /api/user", () => {
   test("W10, C1: an address with capital letters is stored in lower case, gets its passcode and can sign in", async () => {
     const name = randomBytes(6).toString("hex");
     const user = newUser({ email: `Ann.${name}@Example.COM` });
-    const token = valueOf(await server.client().createUser(user)).value;
+    const token = granted(await server.client().createUser(user)).value;
     const stored = `ann.${name}@example.com`;
 
     expect(await rowsOf(stored)).toBe(1);
@@ -144,7 +144,10 @@ describe("POST /api/user", () => {
     const json = NewUser.encodeJson(user).replace(user.public_key_id, "018f3c5e");
     // A field that comes twice counts as it comes last: here number 19, holding three bytes.
     const protobuf = Buffer.concat([NewUser.encodeProtobuf(user), Buffer.from("9a01050a03010203", "hex")]);
-    for (const [body, type] of [[json, "application/json"], [protobuf, "application/protobuf"]] as const) {
+    for (const [body, type] of [
+      [json, "application/json"],
+      [protobuf, "application/protobuf"],
+    ] as const) {
       const headers = { "content-type": type, accept: "application/json" };
       const request = new Request("http://localhost/api/user", { method: "POST", headers, body });
       const response = await server.app.handle(request);

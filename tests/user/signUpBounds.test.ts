@@ -78,7 +78,12 @@ describe("hash parameters at sign-up", () => {
   });
 
   const PREFIXES = ["auth_string_hash", "password_encryption_key", "recovery_key_hash"] as const;
-  const parameters = (prefix: (typeof PREFIXES)[number], mem_cost_kib: number, threads: number, iterations: number) => ({
+  const parameters = (
+    prefix: (typeof PREFIXES)[number],
+    mem_cost_kib: number,
+    threads: number,
+    iterations: number,
+  ) => ({
     [`${prefix}_mem_cost_kib`]: mem_cost_kib,
     [`${prefix}_threads`]: threads,
     [`${prefix}_iterations`]: iterations,

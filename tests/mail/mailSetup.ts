@@ -1,8 +1,8 @@
 /** What the mail tests share: a mailer with short waiting times, its log, and the end of everything they opened. */
 import { expect } from "bun:test";
-import { createLog } from "../src/log.ts";
-import { type Letter, otpLetter } from "../src/mail/letters.ts";
-import { createMailer, type Mailer, type MailSettings, type MailTiming } from "../src/mail/mailer.ts";
+import { createLog } from "../../src/log.ts";
+import { type Letter, otpLetter } from "../../src/mail/letters.ts";
+import { createMailer, type Mailer, type MailSettings, type MailTiming } from "../../src/mail/mailer.ts";
 import { caFile, type RelayOptions, startRelay, type TestRelay } from "./mailRelay.ts";
 
 export const ADDRESS = "ann.o'neil@example.com";

@@ -2,11 +2,11 @@
  * A stand-in for the server, for tests that kill it: starts the embedded database, says so, and then writes rows as
  * fast as it can, telling each number only after the database has acknowledged it.
  *
- *     bun tests/embeddedChild.ts <data-dir> <unpack-root, or - for the default>
+ *     bun tests/db/embeddedChild.ts <data-dir> <unpack-root, or - for the default>
  */
 import postgres from "postgres";
-import { startEmbeddedPostgres } from "../src/db/embedded.ts";
-import { silentLog } from "../src/log.ts";
+import { startEmbeddedPostgres } from "../../src/db/embedded.ts";
+import { silentLog } from "../../src/log.ts";
 
 const [dataDir = "", unpackRoot = ""] = process.argv.slice(2);
 let isStopping = false;

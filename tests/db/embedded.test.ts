@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
-import { readPostmasterPid } from "../src/db/dataDirectory.ts";
+import { readPostmasterPid } from "../../src/db/dataDirectory.ts";
 import {
   DataDirectoryInUse,
   type EmbeddedOptions,
@@ -21,11 +21,11 @@ import {
   EmbeddedPostgresError,
   type SocketAddress,
   startEmbeddedPostgres,
-} from "../src/db/embedded.ts";
-import { reachPrefix } from "../src/db/postgresUser.ts";
-import { createLog, silentLog } from "../src/log.ts";
+} from "../../src/db/embedded.ts";
+import { reachPrefix } from "../../src/db/postgresUser.ts";
+import { createLog, silentLog } from "../../src/log.ts";
 
-const REPO = join(import.meta.dir, "..");
+const REPO = join(import.meta.dir, "../..");
 const UNPACK_ROOT = join(REPO, "node_modules", ".cache", "entries-server");
 const NOBODY = { name: "nobody", switchTo: { uid: 65534, gid: 65534 } };
 const isRoot = process.geteuid?.() === 0;

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
-import { ApiError } from "../src/errors.ts";
+import { ApiError } from "../../src/errors.ts";
 import { parseMail } from "./mailParser.ts";
 import { type RelayOptions, smtpError, startRelay } from "./mailRelay.ts";
 import {

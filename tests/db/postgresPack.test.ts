@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { packPostgres } from "../src/db/packPostgres.ts";
-import { ARCHIVE_NAME, unpackArchive, unpackPostgres } from "../src/db/postgresPack.ts";
+import { packPostgres } from "../../src/db/packPostgres.ts";
+import { ARCHIVE_NAME, unpackArchive, unpackPostgres } from "../../src/db/postgresPack.ts";
 
 let base = "";
 let archive = "";

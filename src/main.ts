@@ -26,6 +26,8 @@ async function main(args: readonly string[]): Promise<number> {
 async function run(command: Command, options: ConfigOptions): Promise<number> {
   switch (command) {
     case "serve":
+      // A log whose reader has gone, or whose disk is full, loses lines; it must not end the server.
+      process.stdout.on("error", () => {});
       return withConfig(options, async (config, notices) => {
         logNotices(notices, config);
         return (await import("./commands/serve.ts")).serve(config);

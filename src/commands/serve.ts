@@ -127,9 +127,7 @@ export async function openDatabase(config: Config, log: Log): Promise<{ db: Db; 
 function openMailer(config: CompleteConfig, log: Log): Mailer {
   const outboxDir = join(config.dataDir, "outbox");
   if (!config.smtp) {
-    // Whoever runs a database of their own runs a real service, whose users wait for their passcodes (decision P4).
-    const level = config.database.kind === "external" ? "warn" : "info";
-    log[level]("no mail relay is set (ENTRIES_SMTP_ADDRESS): mails, passcodes included, become files", {
+    log.info("no mail relay is set (ENTRIES_SMTP_ADDRESS): mails, passcodes included, become files", {
       directory: outboxDir,
     });
   }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { createUnverified, referenceToken, tampered, userIdOf, granted, verdictOn } from "../support/accounts.ts";
+import { createUnverified, granted, referenceToken, tampered, userIdOf, verdictOn } from "../support/accounts.ts";
 import { Browser, type SetCookie, setCookiesOf } from "../support/browser.ts";
 import { newUser } from "../support/client.ts";
 import { ENCODINGS, expectEmptyOk, expectError } from "../support/containerCalls.ts";

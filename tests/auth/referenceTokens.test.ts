@@ -5,10 +5,10 @@ import type { TokenType } from "../../src/crypto/userTokens.ts";
 import {
   countByStatus,
   createUnverified,
+  granted,
   referenceToken,
   tampered,
   userIdOf,
-  granted,
   verdictOn,
 } from "../support/accounts.ts";
 import { expectEmptyOk, expectError } from "../support/containerCalls.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import type { NewUser } from "../../src/user/messages.ts";
-import { createUnverified, userIdOf, granted, wrong } from "../support/accounts.ts";
+import { createUnverified, granted, userIdOf, wrong } from "../support/accounts.ts";
 import { Browser } from "../support/browser.ts";
 import { newUser } from "../support/client.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";

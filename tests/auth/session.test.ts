@@ -2,24 +2,21 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   claimsTextOf,
   countByStatus,
-  createUnverified,
+  granted,
+  refreshed,
+  secondDevice,
+  sessionsOf,
   signInAgain,
   tampered,
   userIdOf,
-  granted,
   verdictOn,
 } from "../support/accounts.ts";
-import { Device } from "../support/client.ts";
-import { ENCODINGS, expectEmptyOk, expectError } from "../support/containerCalls.ts";
+import { ENCODINGS, expectError } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const SECOND_MS = 1000;
 const DAY_MS = 86_400 * SECOND_MS;
-/** How soon every process must know of a session that ended. */
-const NEWS_MS = 500;
-
-type SignedUp = Awaited<ReturnType<TestServer["signUp"]>>;
 
 let server: TestServer;
 let second: TestServer;
@@ -33,41 +30,12 @@ afterAll(async () => {
 });
 
 const refresh = (token: string) => server.client().refresh(token);
-const logout = (device: Device) => server.client().logout(device.accessToken, device.refreshToken);
-const verdict = (accessToken: string, at = server) => verdictOn(at.client(), accessToken);
-
-async function refreshed(device: Device): Promise<Device> {
-  const pair = granted(await refresh(device.refreshToken));
-  return new Device(device.client, pair.access_token, pair.refresh_token);
-}
-
-/** Another device of the same user, with a session of its own. */
-async function secondDevice({ client, user }: SignedUp): Promise<Device> {
-  const { signinToken, otp } = await signInAgain(server, user);
-  const { tokens } = granted(await client.verifyOtp(signinToken, otp));
-  return new Device(client, tokens?.access_token ?? "", tokens?.refresh_token ?? "");
-}
-
-async function sessionsOf({ user }: SignedUp) {
-  const rows = await server.db`
-    select sessions.* from sessions join users on users.id = user_id where email = ${user.email}`;
-  return [...rows];
-}
-
-async function becomes(expected: string, look: () => Promise<string>): Promise<string> {
-  const deadline = performance.now() + NEWS_MS;
-  let seen = await look();
-  while (seen !== expected && performance.now() < deadline) {
-    await Bun.sleep(5);
-    seen = await look();
-  }
-  return seen;
-}
+const verdict = (accessToken: string) => verdictOn(server.client(), accessToken);
 
 describe("sessions", () => {
   test("A3, W14: a sign-in opens one session, whose id is a version 4 UUID and whose token is kept as a hash", async () => {
     const device = await server.signUp();
-    const [session, ...more] = await sessionsOf(device);
+    const [session, ...more] = await sessionsOf(server, device.user);
     const mac = Buffer.from(device.refreshToken, "base64url").subarray(-32);
 
     expect(more).toEqual([]);
@@ -78,7 +46,7 @@ describe("sessions", () => {
   test("A2: tokens say their expiry and type; neither address nor user id nor session id can be read", async () => {
     const device = await server.signUp();
     const { signinToken } = await signInAgain(server, device.user);
-    const [session] = await sessionsOf(device);
+    const [session] = await sessionsOf(server, device.user);
     const nowSecs = Math.floor(server.services.now() / 1000);
     const kinds = [
       ["Access", device.accessToken, 15 * 60],
@@ -104,11 +72,11 @@ describe("sessions", () => {
 
   test("C8: tokens of one second differ, and so do sessions", async () => {
     const device = await server.signUp();
-    const other = await secondDevice(device);
+    const other = await secondDevice(server, device);
     const next = await refreshed(other);
     const texts = [device, other, next].flatMap(({ accessToken, refreshToken }) => [accessToken, refreshToken]);
     expect(new Set(texts).size).toBe(6);
-    expect(await sessionsOf(device)).toHaveLength(2);
+    expect(await sessionsOf(server, device.user)).toHaveLength(2);
   });
 });
 
@@ -117,7 +85,7 @@ describe("POST token/refresh", () => {
     "7.7: in %s it gives a new pair of the same session, for the full lifetimes",
     async (encoding) => {
       const device = await server.signUp();
-      const [before] = await sessionsOf(device);
+      const [before] = await sessionsOf(server, device.user);
       server.clock.aheadMs += 10 * SECOND_MS;
       const answer = await server.client(encoding).refresh(device.refreshToken);
       const pair = granted(answer);
@@ -125,7 +93,7 @@ describe("POST token/refresh", () => {
       expect(Math.abs(Number(pair.server_time / 1000n) - server.services.now())).toBeLessThan(5 * SECOND_MS);
       expect(await verdict(pair.access_token)).toBe("accepted");
       expect((await refresh(pair.refresh_token)).status).toBe(200);
-      const [after, ...more] = await sessionsOf(device);
+      const [after, ...more] = await sessionsOf(server, device.user);
       expect(more).toEqual([]);
       expect(after?.id).toBe(before?.id);
       expect(after?.expiration - before?.expiration >= 10_000_000n).toBe(true);
@@ -152,12 +120,12 @@ describe("POST token/refresh", () => {
     expect(await verdict(next.accessToken)).toBe("TOKEN_EXPIRED");
     expect(await verdict(device.accessToken)).toBe("TOKEN_EXPIRED");
     expectError(await refresh(next.refreshToken), "TOKEN_EXPIRED");
-    expect(await sessionsOf(device)).toEqual([]);
+    expect(await sessionsOf(server, device.user)).toEqual([]);
   });
 
   test("A3: a stolen token ends only its own session", async () => {
     const device = await server.signUp();
-    const other = await secondDevice(device);
+    const other = await secondDevice(server, device);
     await refreshed(device);
     server.clock.aheadMs += 31 * SECOND_MS;
     expectError(await refresh(device.refreshToken), "TOKEN_EXPIRED");

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { CredentialPair } from "../../src/auth/messages.ts";
 import type { NewUser } from "../../src/user/messages.ts";
 import { type Encoding, MEDIA_TYPES } from "../../src/wire/negotiation.ts";
-import { claimsTextOf, createUnverified, userIdOf, granted, wrong } from "../support/accounts.ts";
+import { claimsTextOf, createUnverified, granted, userIdOf, wrong } from "../support/accounts.ts";
 import { newUser } from "../support/client.ts";
 import { ENCODINGS, expectError } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";

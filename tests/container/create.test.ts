@@ -182,7 +182,7 @@ describe("W9: an Ed25519 key is checked strictly when it is registered", () => {
       "not canonical (y = p + 4, on the curve as 4)",
       "f1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     ],
-    ["not canonical (y = 2^255 - 1)", "ff".repeat(31) + "7f"],
+    ["not canonical (y = 2^255 - 1)", `${"ff".repeat(31)}7f`],
     ["of no bytes", ""],
     ["of 31 bytes", "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531"],
     ["of 33 bytes", "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b800"],

@@ -188,5 +188,5 @@ describe("slow bodies", () => {
       expect(whole.text).toStartWith("HTTP/1.1 400");
       expect(whole.secs).toBeGreaterThan(CUT_SECS_MAX);
     }
-  });
+  }, 30_000);
 });

@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { encodeBase64Url } from "../../src/crypto/base64url.ts";
 import type { TokenType } from "../../src/crypto/userTokens.ts";
 import type { NewUser } from "../../src/user/messages.ts";
-import { type Answer, type Client, newUser, Refused } from "./client.ts";
+import { type Answer, type Client, Device, newUser, Refused } from "./client.ts";
 import type { TestServer } from "./server.ts";
 
 /** The value of an answer that a story needed to succeed. @throws Refused */
@@ -36,6 +36,26 @@ export async function signInAgain(
 ): Promise<{ signinToken: string; otp: string }> {
   const signinToken = granted(await server.client().signIn(email, auth_string)).value;
   return { signinToken, otp: server.otpFor(email.toLowerCase()) };
+}
+
+/** Another device of the same user, with a session of its own. */
+export async function secondDevice(server: TestServer, { client, user }: Device & { user: NewUser }): Promise<Device> {
+  const { signinToken, otp } = await signInAgain(server, user);
+  const { tokens } = granted(await client.verifyOtp(signinToken, otp));
+  return new Device(client, tokens?.access_token ?? "", tokens?.refresh_token ?? "");
+}
+
+/** The device after it has exchanged its refresh token. */
+export async function refreshed({ client, refreshToken }: Device): Promise<Device> {
+  const pair = granted(await client.refresh(refreshToken));
+  return new Device(client, pair.access_token, pair.refresh_token);
+}
+
+/** The rows of a user's sessions. */
+export async function sessionsOf({ db }: TestServer, { email }: NewUser) {
+  const rows = await db`
+    select sessions.* from sessions join users on users.id = user_id where email = ${email}`;
+  return [...rows];
 }
 
 /** The first passcode that is not the right one. */

@@ -49,6 +49,13 @@ export function start(args: readonly string[], options: Partial<ProcessOptions> 
   return server;
 }
 
+/** Runs a shell script in the home folder, in which `$0` is the executable and `$1` and so on are `args`. */
+export function startInShell(script: string, ...args: string[]): ServerProcess {
+  const server = new ServerProcess(["sh", "-c", script, executable, ...args], { cwd: homeFolder() });
+  atEnd(() => server.end());
+  return server;
+}
+
 /** A server on a free port. */
 export function serve(options: Partial<ProcessOptions> = {}): ServerProcess {
   return start(["--port", "0"], options);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { NewUser } from "../../src/user/messages.ts";
-import { countByStatus, createUnverified, userIdOf, granted } from "../support/accounts.ts";
+import { countByStatus, createUnverified, granted, userIdOf } from "../support/accounts.ts";
 import { newUser } from "../support/client.ts";
 import { ENCODINGS, expectError } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";

@@ -1,0 +1,246 @@
+/**
+ * For every route of the server a request that its tokens and its body decoder accept, and ways to spoil it. New routes
+ * are covered by themselves: their body is a full value of their message, their tokens come from `TOKENS`.
+ */
+import { randomBytes } from "node:crypto";
+import type { TokenNeeds } from "../../src/http/access.ts";
+import type { Endpoint } from "../../src/http/endpoint.ts";
+import { ServerErrorResponse } from "../../src/wire/common.ts";
+import type { Message } from "../../src/wire/message.ts";
+import { type Encoding, MEDIA_TYPES } from "../../src/wire/negotiation.ts";
+import { fullValueOf } from "../wire/samples.ts";
+import { type Box, type Device, newUser } from "./client.ts";
+import type { TestServer } from "./server.ts";
+
+/** What requests can refer to. */
+export interface Stage {
+  server: TestServer;
+  device: Device & { user: ReturnType<typeof newUser> };
+  user_id: string;
+  box: Box;
+  entry_id: string;
+  category_id: string;
+}
+
+export async function setStage(server: TestServer): Promise<Stage> {
+  const device = await server.signUp();
+  const box = await device.createContainer();
+  const [row] = await server.db<{ id: string }[]>`select id from users limit 1`;
+  const category_id = await device.createCategory(box);
+  const entry_id = await device.createEntry(box, { category_id });
+  return { server, device, user_id: row?.id ?? "", box, entry_id, category_id };
+}
+
+type TokenKind = keyof TokenNeeds;
+
+interface TokenCase {
+  header: string;
+  /** A good one, fresh. */
+  good(stage: Stage): string;
+  expired(stage: Stage): string;
+  /** Good tokens of other kinds, and what each is answered in this place. */
+  foreign(stage: Stage): readonly (readonly [kind: string, token: string, type: string])[];
+}
+
+const nowSecs = ({ server }: Stage) => Math.floor(server.services.now() / 1000);
+
+/** A token that the server issued to the stage's user, outside any session. */
+function issue(stage: Stage, type: "Access" | "SignIn" | "Refresh" | "UserDeletion", expirationSecs: number): string {
+  return stage.server.services.tokens.issue({ type, user_id: stage.user_id, expirationSecs }).text;
+}
+
+function userToken(header: string, type: "Access" | "SignIn" | "Refresh"): TokenCase {
+  const others = (["Access", "SignIn", "Refresh", "UserDeletion"] as const).filter((other) => other !== type);
+  return {
+    header,
+    good: (stage) => issue(stage, type, nowSecs(stage) + 600),
+    expired: (stage) => issue(stage, type, nowSecs(stage)),
+    foreign: (stage) => [
+      ...others.map((other) => [other, issue(stage, other, nowSecs(stage) + 600), "WRONG_TOKEN_TYPE"] as const),
+      ["container", stage.box.token(), "INCORRECT_CREDENTIAL"],
+    ],
+  };
+}
+
+/** The access token that writing routes need is the same as the one for reading. */
+export const TOKENS: Record<TokenKind, TokenCase> = {
+  user: userToken("x-access-token", "Access"),
+  signIn: userToken("x-signin-token", "SignIn"),
+  refresh: userToken("x-refresh-token", "Refresh"),
+  container: {
+    header: "x-container-access-token",
+    good: ({ box }) => box.token(),
+    expired: (stage) => stage.box.freshToken(nowSecs(stage)),
+    foreign: (stage) => [["Access", TOKENS.user.good(stage), "INCORRECT_CREDENTIAL"]],
+  },
+};
+
+/** Tokens that a route looks for in its handler. */
+const TOKENS_OF_HANDLERS: Record<string, readonly TokenKind[]> = { "GET /api/container": ["container"] };
+
+export const nameOf = ({ spec }: Endpoint): string => `${spec.method} ${spec.path}`;
+
+export function tokensOf(route: Endpoint): TokenKind[] {
+  return [...(Object.keys(route.spec.tokens) as TokenKind[]), ...(TOKENS_OF_HANDLERS[nameOf(route)] ?? [])];
+}
+
+const BLOB = () => randomBytes(20);
+
+/** Bodies that do what the route is for; every other message is taken with any values. */
+const BODIES: Record<string, (stage: Stage) => Record<string, unknown> | Promise<Record<string, unknown>>> = {
+  "POST /api/user": () => ({ ...newUser() }),
+  "POST /api/auth/sign-in": async ({ server, device: { user } }) => ({
+    email: user.email,
+    auth_string: user.auth_string,
+    nonce: (await server.client().nonce(user.email)).value?.nonce ?? 0,
+  }),
+  "POST /api/container/query": ({ box }) => ({ tokens: [box.token()] }),
+  "POST /api/container": ({ device }) => ({ ...device.newContainer().container }),
+  "PUT /api/container": () => ({ encrypted_blob: BLOB(), version_nonce: 1n, expected_previous_version_nonce: 1n }),
+  "POST /api/container/entry": ({ category_id }) => ({ encrypted_blob: BLOB(), version_nonce: 1n, category_id }),
+  "PUT /api/container/entry": ({ entry_id, category_id }) => ({
+    entry_id,
+    encrypted_blob: BLOB(),
+    version_nonce: 1n,
+    expected_previous_version_nonce: 1n,
+    category_id,
+  }),
+  "PUT /api/container/category": ({ category_id }) => ({
+    category_id,
+    encrypted_blob: BLOB(),
+    version_nonce: 1n,
+    expected_previous_version_nonce: 1n,
+  }),
+  "DELETE /api/container/entry": () => ({ value: crypto.randomUUID() }),
+  "DELETE /api/container/category": () => ({ value: crypto.randomUUID() }),
+};
+
+const QUERIES: Record<string, string> = { "GET /api/auth/nonce-and-auth-string-params": "?email=ann%40example.com" };
+
+export interface Outgoing {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  body?: Uint8Array<ArrayBuffer>;
+}
+
+/** A request that the route's tokens and decoder accept, its body as bytes. */
+export async function goodRequest(stage: Stage, route: Endpoint, encoding: Encoding): Promise<Outgoing> {
+  const { method, path, request: message } = route.spec;
+  const headers: Record<string, string> = { accept: MEDIA_TYPES[encoding] };
+  for (const kind of tokensOf(route)) headers[TOKENS[kind].header] = TOKENS[kind].good(stage);
+  const outgoing: Outgoing = { method, url: `http://localhost${path}${QUERIES[nameOf(route)] ?? ""}`, headers };
+  if (!message) return outgoing;
+  headers["content-type"] = MEDIA_TYPES[encoding];
+  return { ...outgoing, body: encode(message, await valueOf(stage, route, message), encoding) };
+}
+
+async function valueOf(stage: Stage, route: Endpoint, message: Message): Promise<Record<string, unknown>> {
+  return (await BODIES[nameOf(route)]?.(stage)) ?? fullValueOf(message);
+}
+
+function encode(message: Message, value: Record<string, unknown>, encoding: Encoding): Uint8Array<ArrayBuffer> {
+  return encoding === "json" ? Buffer.from(message.encodeJson(value)) : message.encodeProtobuf(value);
+}
+
+export interface Outcome {
+  status: number;
+  /** The error's name; undefined on success. */
+  type: string | undefined;
+  /** Of the answer; null for an empty one. */
+  mediaType: string | null;
+}
+
+/** Sends a request and reads the answer. @throws when an error's body is not what its Content-Type says */
+export async function outcomeOf({ server }: Stage, { url, ...init }: Outgoing): Promise<Outcome> {
+  const response = await server.app.handle(new Request(url, init));
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const mediaType = response.headers.get("content-type");
+  if (response.status < 400) return { status: response.status, type: undefined, mediaType };
+  const error =
+    mediaType === MEDIA_TYPES.json ? ServerErrorResponse.decodeJson(bytes) : ServerErrorResponse.decodeProtobuf(bytes);
+  if (error.err_message === "") throw new Error("the error says nothing");
+  return { status: response.status, type: error.err_type, mediaType };
+}
+
+/** The body without one field, or with the wire type of one field changed (varint for bytes and the other way round). */
+export function spoilField(
+  body: Uint8Array,
+  message: Message,
+  name: string,
+  how: "leave out" | "wrong type",
+  encoding: Encoding,
+): Uint8Array<ArrayBuffer> {
+  const field = message.fields[name];
+  if (!field) throw new Error(`${message.name} has no field ${name}`);
+  if (encoding === "json") {
+    const { [name]: former, ...others } = JSON.parse(Buffer.from(body).toString());
+    // No field is an object within an array, and none takes true for anything but a bool.
+    const spoilt = how === "leave out" ? others : { ...others, [name]: typeof former === "boolean" ? "true" : true };
+    return Buffer.from(JSON.stringify(spoilt));
+  }
+  const others = topLevelFields(body).filter(({ number }) => number !== field.number);
+  const kept = Buffer.concat(others.map(({ bytes }) => bytes));
+  if (how === "leave out") return kept;
+  const isVarint = topLevelFields(body).some(({ number, wireType }) => number === field.number && wireType === 0);
+  const wrong = isVarint ? [...varint(field.number * 8 + 2), 1, 0] : [...varint(field.number * 8), 1];
+  return Buffer.concat([kept, Buffer.from(wrong)]);
+}
+
+/** Adds a field that no message has. */
+export function addUnknownField(body: Uint8Array, encoding: Encoding, contentBytes = 3): Uint8Array<ArrayBuffer> {
+  if (encoding === "json") {
+    const text = Buffer.from(body).toString();
+    return Buffer.from(`${text.slice(0, -1)}${text === "{}" ? "" : ","}"no_such_field":1}`);
+  }
+  return Buffer.concat([
+    body,
+    Buffer.from([...varint(1999 * 8 + 2), ...varint(contentBytes)]),
+    Buffer.alloc(contentBytes, 1),
+  ]);
+}
+
+/** Makes a valid body as long as wanted without changing what it says: blanks in JSON, an unknown field in protobuf. */
+export function padTo(body: Uint8Array, bytes: number, encoding: Encoding): Uint8Array<ArrayBuffer> {
+  if (encoding === "json") return Buffer.concat([body, Buffer.alloc(bytes - body.length, " ")]);
+  const overhead = addUnknownField(body, encoding, bytes).length - bytes;
+  const padded = addUnknownField(body, encoding, bytes - overhead);
+  if (padded.length !== bytes) throw new Error("the padding's length prefix changed its size");
+  return padded;
+}
+
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  for (let rest = value; ; rest >>>= 7) {
+    if (rest < 0x80) return [...bytes, rest];
+    bytes.push((rest & 0x7f) | 0x80);
+  }
+}
+
+interface TopLevelField {
+  number: number;
+  wireType: number;
+  bytes: Uint8Array;
+}
+
+/** Cuts a body into its fields. Ours have varints and length-delimited fields only. */
+function topLevelFields(body: Uint8Array): TopLevelField[] {
+  const fields: TopLevelField[] = [];
+  let at = 0;
+  const readVarint = () => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = body[at++] ?? 0;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  while (at < body.length) {
+    const start = at;
+    const tag = readVarint();
+    const value = readVarint();
+    if (tag % 8 === 2) at += value;
+    fields.push({ number: tag >>> 3, wireType: tag % 8, bytes: body.subarray(start, at) });
+  }
+  return fields;
+}

@@ -42,11 +42,15 @@ export function createApp(services: Services, idleTimeoutSecs = IDLE_TIMEOUT_SEC
     serve: { idleTimeout: idleTimeoutSecs, maxRequestBodySize: 2 * bodySizeMaxMb * 1024 * 1024 },
   });
   const options = { parse: "none" } as const;
+  // Elysia reads a handler's source and prepares what it mentions. For a whole `context` that is everything: cookies,
+  // query and headers of each request, which nobody here looks at.
   for (const route of routes) {
-    const run = (context: ServerContext) => walk(services, route, context, idleTimeoutSecs);
+    const run = ({ request, server }: ServerContext) => walk(services, route, { request, server }, idleTimeoutSecs);
     app.route(route.spec.method, route.spec.path, run, options);
   }
-  return app.all("*", (context) => walk(services, undefined, context, idleTimeoutSecs), options);
+  const refuse = ({ request, server }: ServerContext) =>
+    walk(services, undefined, { request, server }, idleTimeoutSecs);
+  return app.all("*", refuse, options);
 }
 
 interface ServerContext {
@@ -73,7 +77,7 @@ async function walk(
   let response: Response;
   try {
     const peer = server?.requestIP(request)?.address;
-    const address = clientAddress(peer, request.headers.get("x-forwarded-for"), services.trustedProxies);
+    const address = clientAddress(peer, request.headers.get("x-forwarded-for"), config.trustedProxies);
     requireCsrf(request, { allowedOrigins: config.corsAllowedOrigins });
     if (route) {
       requireWithinLimit(services, route, address);

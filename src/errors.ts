@@ -1,6 +1,6 @@
 /**
  * The errors a client can see: the contract's ErrorType table (messages.md), once.
- * The codec's enum, the OpenAPI text and the HTTP status all derive from it.
+ * The codec's enum and the HTTP status derive from it.
  */
 export const ERRORS = {
   INCORRECTLY_FORMED: { no: 0, status: 400 },

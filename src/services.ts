@@ -4,7 +4,6 @@ import { createPasswords, type Passwords } from "./crypto/passwords.ts";
 import { createUserTokens, type UserTokens } from "./crypto/userTokens.ts";
 import type { Db } from "./db/query.ts";
 import { type Access, createAccess } from "./http/access.ts";
-import { type Cidr, parseCidrList } from "./http/address.ts";
 import { type AttemptLimiter, createAttemptLimiter, createLimiter, type Limiter } from "./http/limits.ts";
 import { followRevokedSessions, type RevokedSessions } from "./http/revokedSessions.ts";
 import type { Log } from "./log.ts";
@@ -22,7 +21,6 @@ export interface Services {
   tokens: UserTokens;
   revokedSessions: RevokedSessions;
   access: Access;
-  trustedProxies: readonly Cidr[];
   limiter: Limiter;
   signinAttempts: AttemptLimiter;
   /** Milliseconds since the epoch; tests move it. */
@@ -57,7 +55,6 @@ export async function createServices(
     max: config.signinLimiterMax,
     periodSecs: config.signinLimiterPeriodSecs,
   });
-  const trustedProxies = parseCidrList(config.trustedProxies.join(","));
   return {
     config,
     db,
@@ -68,7 +65,6 @@ export async function createServices(
     tokens,
     revokedSessions,
     access,
-    trustedProxies,
     limiter,
     signinAttempts,
     now,

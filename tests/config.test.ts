@@ -5,6 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { checkConfig, printConfig } from "../src/commands/config.ts";
 import { type Config, loadConfig } from "../src/config.ts";
+import { parseCidrList } from "../src/http/address.ts";
 import { sampleEnv } from "../src/sampleEnv.ts";
 import { completeSecrets, SecretFileError } from "../src/secrets.ts";
 import { IGNORED } from "../src/settings/reference.ts";
@@ -100,14 +101,9 @@ describe("defaults", () => {
   });
 
   test("P5: loopback and private networks are trusted proxies", () => {
-    expect(configOf({}).trustedProxies).toEqual([
-      "127.0.0.0/8",
-      "::1/128",
-      "10.0.0.0/8",
-      "172.16.0.0/12",
-      "192.168.0.0/16",
-      "fc00::/7",
-    ]);
+    expect(configOf({}).trustedProxies).toEqual(
+      parseCidrList("127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"),
+    );
   });
 
   test("P3: no variable stands twice in the table, and none of it is ignored", () => {
@@ -126,7 +122,12 @@ describe("types", () => {
     ["ENTRIES_BIND_ADDRESS", "[::]", "bindAddress", "::"],
     ["ENTRIES_BIND_ADDRESS", "localhost", "bindAddress", "localhost"],
     ["ENTRIES_TRUSTED_PROXIES", "", "trustedProxies", []],
-    ["ENTRIES_TRUSTED_PROXIES", " 1.2.3.4 , 2001:db8::/32", "trustedProxies", ["1.2.3.4/32", "2001:db8::/32"]],
+    [
+      "ENTRIES_TRUSTED_PROXIES",
+      " 1.2.3.4 , 2001:db8::/32",
+      "trustedProxies",
+      parseCidrList("1.2.3.4/32,2001:db8::/32"),
+    ],
     ["ENTRIES_CORS_ALLOWED_ORIGINS", " https://a.b ,, ", "corsAllowedOrigins", ["https://a.b"]],
     ["ENTRIES_LOG_LEVEL", "trace", "logLevel", "debug"],
     ["ENTRIES_LOG_LEVEL", "warn, some::module=trace", "logLevel", "warn"],
@@ -157,6 +158,7 @@ describe("types", () => {
     ["ENTRIES_TRUSTED_PROXIES", "10.0.0.0/33"],
     ["ENTRIES_TRUSTED_PROXIES", "proxy.local"],
     ["ENTRIES_TRUSTED_PROXIES", "::/129"],
+    ["ENTRIES_TRUSTED_PROXIES", "::ffff:1.2.3.4/90"],
     ["ENTRIES_LOG_LEVEL", "loud"],
     ["ENTRIES_SMTP_SECURITY", "ssl"],
     ["ENTRIES_EMAIL_FROM_ADDR", "Entries"],

@@ -85,7 +85,7 @@ async function startServer(config: Config, log: Log): Promise<RunningServer> {
   try {
     await migrate(db, log);
     await checkQueries(db);
-    const { exist: hasAccounts } = await userQueries.exist(db, {});
+    const { has_any: hasAccounts } = await userQueries.has_any(db, {});
     const complete = completeSecrets(config, config.dataDir, hasAccounts);
     const mailer = openMailer(complete, log);
     const services = await createServices(complete, db, mailer, log);

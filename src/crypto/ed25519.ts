@@ -1,6 +1,6 @@
 /**
  * Ed25519 (RFC 8032) under the strict rules of containers.md 2.3. node:crypto does the curve work: 25 times as fast as
- * noble, but it accepts keys and R of small order, which this file refuses first (lab notes 8.1).
+ * noble, but it accepts keys and R of small order, which this file refuses first.
  */
 import { createPublicKey, verify } from "node:crypto";
 import { Point } from "@noble/ed25519";

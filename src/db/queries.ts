@@ -21,7 +21,7 @@ import entry_create_with_category from "../../sql/entry/create_with_category.sql
 import entry_replace from "../../sql/entry/replace.sql" with { type: "text" };
 import entry_soft_delete from "../../sql/entry/soft_delete.sql" with { type: "text" };
 import user_create from "../../sql/user/create.sql" with { type: "text" };
-import user_exist from "../../sql/user/exist.sql" with { type: "text" };
+import user_has_any from "../../sql/user/has_any.sql" with { type: "text" };
 import user_is_address_taken from "../../sql/user/is_address_taken.sql" with { type: "text" };
 import user_upgrade_auth_string_hash from "../../sql/user/upgrade_auth_string_hash.sql" with { type: "text" };
 import { query } from "./query.ts";
@@ -123,7 +123,7 @@ export const container = {
     { rank: number; id: string; container_id: string; category_id: string | null; encrypted_blob: Uint8Array; version_nonce: bigint; modified_timestamp: bigint; deleted_at: bigint | null },
     "many"
   >("container/fetch", container_fetch, [["key_ids", 2951], ["container_ids", 2951]], "many"),
-  /** Locks a container until the transaction ends, so that the next statement sees everything that came before it, and says whether the key may write. No row when the key does not open the container. */
+  /** Locks a container until the transaction ends, so that the next statement sees everything that came before it, and says whether the key may write. No row when the key does not open the container, or was removed while this waited. */
   lock: query<
     { key_id: string; container_id: string },
     { read_only: boolean },
@@ -172,11 +172,11 @@ export const user = {
     "count"
   >("user/create", user_create, [["id", 2950], ["email", 25], ["auth_string_hash", 25], ["auth_string_hash_salt", 17], ["auth_string_hash_mem_cost_kib", 23], ["auth_string_hash_threads", 23], ["auth_string_hash_iterations", 23], ["password_encryption_key_salt", 17], ["password_encryption_key_mem_cost_kib", 23], ["password_encryption_key_threads", 23], ["password_encryption_key_iterations", 23], ["recovery_key_hash_salt_for_encryption", 17], ["recovery_key_hash_salt_for_recovery_auth", 17], ["recovery_key_hash_mem_cost_kib", 23], ["recovery_key_hash_threads", 23], ["recovery_key_hash_iterations", 23], ["recovery_key_auth_hash_rehashed", 25], ["encryption_key_encrypted_with_password", 17], ["encryption_key_encrypted_with_recovery_key", 17], ["public_key_id", 2950], ["public_key", 17], ["verification_deadline", 1114], ["preferences_encrypted", 17], ["preferences_version_nonce", 20], ["user_keystore_encrypted", 17], ["user_keystore_version_nonce", 20], ["otp_hmac", 17], ["otp_expiration", 1114], ["otp_attempts", 21], ["now", 1114]], "count"),
   /** Whether there is any account at all. */
-  exist: query<
+  has_any: query<
     {  },
-    { exist: boolean },
+    { has_any: boolean },
     "one"
-  >("user/exist", user_exist, [], "one"),
+  >("user/has_any", user_has_any, [], "one"),
   /** Whether an account has this address, to be asked before the expensive hashing. The insert decides. */
   is_address_taken: query<
     { email: string },

@@ -23,8 +23,7 @@ const TYPED_OIDS = new Set([1000, 1001, 1016, 1114, 1115]);
 
 /**
  * Makes a typed function of one SQL file. Only `queries.ts`, which `bun run sql` writes, calls this.
- * It is the only caller of `unsafe`, and always asks for a prepared statement: without, each call costs five times as
- * much (lab notes 0.2). Texts are static files, so nothing can be injected.
+ * Requests reach `unsafe` only here, always as a prepared statement: without, each call costs five times as much. Texts are static files, so nothing can be injected.
  *
  * @param parameters name and type (oid) of $1, $2, …
  */

@@ -1,6 +1,6 @@
 /**
  * PostgreSQL's text form of a timestamp to microseconds since the Unix epoch and back, exactly.
- * postgres.js itself would go through Date: local time, milliseconds (lab notes 0.4).
+ * postgres.js itself would go through Date: local time, milliseconds.
  */
 
 const MICROS_PER_MS = 1000n;

@@ -50,7 +50,7 @@ export interface PresentedToken extends UserToken {
   isFromCookie: boolean;
 }
 
-/** A key that opens a container. Every statement checks again that the key exists and may write. */
+/** A key that opens a container. Statements check again that it exists and, where they change something, may write. */
 export interface ContainerAccess {
   key_id: string;
   container_id: string;

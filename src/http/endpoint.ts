@@ -1,5 +1,5 @@
 /**
- * What an endpoint is, and the way of every request through it, top to bottom in `serve`.
+ * What an endpoint is, and the way of a request through it: top to bottom in `run`.
  */
 import { ApiError } from "../errors.ts";
 import type { Services } from "../services.ts";
@@ -17,7 +17,7 @@ export type Method = "GET" | "POST" | "PUT" | "DELETE";
 export interface EndpointSpec<Needs extends TokenNeeds, Body, Reply> {
   method: Method;
   path: `/${string}`;
-  /** One sentence for the API description. */
+  /** One sentence that says what it does. */
   summary: string;
   /** The rate-limit class; "unlimited" only for what costs nothing. */
   limit: LimitClass | "unlimited";

@@ -3,6 +3,7 @@
  * shape of `Config` is the shape of the table. To add a setting, add it here and run
  * `bun src/main.ts config sample > sample.env`.
  */
+import { DEFAULT_TRUSTED_PROXIES } from "../http/address.ts";
 import { LIMITER_PERIOD_MAX_SECS, limiterClass, optional, setting } from "./setting.ts";
 import {
   boolean,
@@ -61,7 +62,7 @@ const SERVER = {
   trustedProxies: setting(
     "ENTRIES_TRUSTED_PROXIES",
     networks,
-    "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+    DEFAULT_TRUSTED_PROXIES,
     "Addresses and networks of proxies whose X-Forwarded-For header is believed, separated by commas; empty: of none.",
   ),
   logLevel: setting(

@@ -3,6 +3,7 @@
  * expects, so that a wrong value and the sample file are explained with the same sentence.
  */
 import { isIP } from "node:net";
+import { type Cidr, parseCidrList } from "../http/address.ts";
 import { LOG_LEVELS, type LogLevel } from "../log.ts";
 
 export interface SettingType<T> {
@@ -138,24 +139,17 @@ function splitList(text: string): string[] {
     .filter((item) => item !== "");
 }
 
-/** IP addresses and networks. The value always has the form `address/bits`. */
-export const networks: SettingType<readonly string[]> = type(
+export const networks: SettingType<readonly Cidr[]> = type(
   "a comma-separated list of IP addresses and networks, like 127.0.0.1,10.0.0.0/8,fd00::/8",
   (text) => {
-    const items = splitList(text).map(parseNetwork);
-    return items.every((item) => item !== undefined) ? items : undefined;
+    try {
+      return parseCidrList(text);
+    } catch {
+      return undefined;
+    }
   },
   true,
 );
-
-function parseNetwork(item: string): string | undefined {
-  const [, address = "", bits] = /^([0-9A-Fa-f.:]+)(?:\/([0-9]{1,3}))?$/.exec(item) ?? [];
-  const version = isIP(address);
-  if (version === 0) return undefined;
-  const bitsMax = version === 4 ? 32 : 128;
-  const prefix = bits === undefined ? bitsMax : Number(bits);
-  return prefix <= bitsMax ? `${address}/${prefix}` : undefined;
-}
 
 /**
  * A level, or one of the reference's longer forms: `trace` becomes debug, and of `info, some::module=trace` the level

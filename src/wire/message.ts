@@ -21,10 +21,7 @@ export interface Message<T = unknown> {
    * @throws ApiError PREHANDLER for what cannot be read, INVALID_MESSAGE for a Uuid or Timestamp that is none (W17)
    */
   decodeProtobuf(body: Uint8Array): T;
-  /**
-   * @returns possibly a view of a larger buffer
-   * @throws TypeError or RangeError for a value that is not of this type: a mistake of ours, not of a client
-   */
+  /** @throws TypeError or RangeError for a value that is not of this type: a mistake of ours, not of a client */
   encodeProtobuf(value: T | Encodable<T>): Uint8Array<ArrayBuffer>;
   /** @param body JSON text, or its UTF-8 bytes. @throws ApiError as decodeProtobuf */
   decodeJson(body: string | Uint8Array): T;
@@ -68,12 +65,7 @@ export function defineMessage<F extends Fields>(name: string, fields: F): Messag
       return kind.schema;
     },
     decodeProtobuf: (body) => refusing(name, () => kind.readAll(new BodyReader(body))),
-    encodeProtobuf(value) {
-      const writer = new BodyWriter();
-      kind.writeFields(writer, value as ValueOf<F>);
-      // Nobody else knows the writer's buffer, so its copy is saved: a fifth of the time for a long list.
-      return writer.finish(true) as Uint8Array<ArrayBuffer>;
-    },
+    encodeProtobuf: (value) => BodyWriter.bodyOf((writer) => kind.writeFields(writer, value as ValueOf<F>)),
     decodeJson: (body) =>
       refusing(name, () => {
         const json = parseJson(body);

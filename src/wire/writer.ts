@@ -8,6 +8,14 @@ const halves = new DataView(new ArrayBuffer(8));
 const UUID_HEAD = [UUID_BYTES + 2, (1 << 3) | 2, UUID_BYTES];
 const uuidMessage = Uint8Array.of(...UUID_HEAD, ...new Uint8Array(UUID_BYTES));
 
+/**
+ * Bodies are written one at a time, so all writers share this buffer; a body is copied out of it. A buffer that grows
+ * with each long list, from nothing, would cost as much as the writing itself.
+ */
+let sharedBuffer: Uint8Array = new Uint8Array(64 * 1024);
+/** A buffer that had to grow further than this is not kept. */
+const SHARED_BYTES_MAX = 8 * 1024 * 1024;
+
 /** Tags of Timestamp's two fields, both varints. */
 const SECS_TAG = 1 << 3;
 const NANOS_TAG = 2 << 3;
@@ -43,6 +51,15 @@ export class BodyWriter extends Writer {
   timestamp(micros: bigint): void {
     const { seconds, nanos } = splitMicros(micros);
     this.fork().uint32(SECS_TAG).uint64(seconds).uint32(NANOS_TAG).uint32(nanos).ldelim();
+  }
+
+  /** Runs `write` on a writer. @returns what it wrote */
+  static bodyOf(write: (writer: BodyWriter) => void): Uint8Array<ArrayBuffer> {
+    const writer = new BodyWriter();
+    writer.buf = sharedBuffer;
+    write(writer);
+    if (writer.buf.length <= SHARED_BYTES_MAX) sharedBuffer = writer.buf;
+    return new Uint8Array(writer.buf.subarray(0, writer.pos));
   }
 
   private writeHalves(): void {

@@ -1,14 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  claimsTextOf,
-  countByStatus,
-  createUnverified,
-  granted,
-  refreshed,
-  secondDevice,
-  sessionsOf,
-  verdictOn,
-} from "../support/accounts.ts";
+import { claimsTextOf, countByStatus, refreshed, secondDevice, sessionsOf, verdictOn } from "../support/accounts.ts";
 import type { Device } from "../support/client.ts";
 import { expectEmptyOk, expectError } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
@@ -163,11 +154,11 @@ describe("a session that ended, in other processes", () => {
   });
 
   test("A3: the list is kept until the last access token of the session has expired", async () => {
-    const { signinToken, otp } = await createUnverified(server);
-    const tokens = granted(await server.client().verifyOtp(signinToken, otp)).tokens;
-    const { exp } = JSON.parse(claimsTextOf(tokens?.access_token ?? ""));
-    await server.client().logout(tokens?.access_token ?? "", tokens?.refresh_token ?? "");
-    const [row] = await server.db`select max(expiration) as latest from revoked_sessions`;
-    expect(row?.latest >= BigInt(exp) * 1_000_000n).toBe(true);
+    const device = await server.signUp();
+    const [session] = await sessionsOf(server, device.user);
+    const { exp } = JSON.parse(claimsTextOf(device.accessToken));
+    await logout(device);
+    const [row] = await server.db`select expiration from revoked_sessions where session_id = ${session?.id}`;
+    expect(row?.expiration >= BigInt(exp) * 1_000_000n).toBe(true);
   });
 });

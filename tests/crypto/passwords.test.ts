@@ -37,7 +37,7 @@ describe("password hashes, decision A1", () => {
   });
 
   test("a stored string of neither scheme is an error, not a wrong password", async () => {
-    expect(passwords.verify("$argon2i$v=16$m=1,t=1,p=1$AAAA$AAAA", SECRET)).rejects.toThrow("argon2id");
+    await expect(passwords.verify("$argon2i$v=16$m=1,t=1,p=1$AAAA$AAAA", SECRET)).rejects.toThrow("argon2id");
   });
 
   test("A6: without an account the same work is done", async () => {

@@ -132,7 +132,9 @@ describe("a database of the reference is adopted (decisions, second promise)", (
   test("W8: public keys may have 4096 bytes, not one more", async () => {
     await db.unsafe("update users set public_key = $1 where id = $2", [Buffer.alloc(4096), ANN]);
 
-    expect(db.unsafe("update users set public_key = $1 where id = $2", [Buffer.alloc(4097), ANN])).rejects.toThrow();
+    await expect(
+      db.unsafe("update users set public_key = $1 where id = $2", [Buffer.alloc(4097), ANN]),
+    ).rejects.toThrow();
   });
 
   test("migrating again changes nothing", async () => {
@@ -178,7 +180,7 @@ describe("migrations", () => {
     const { db } = await createTestDatabase();
     await db.unsafe("insert into schema_migrations (version, name) values (9999, 'future')");
 
-    expect(migrate(db, silentLog)).rejects.toThrow(SchemaTooNew);
+    await expect(migrate(db, silentLog)).rejects.toThrow(SchemaTooNew);
   });
 
   test("P1: of several processes that start at once, one migrates and the others wait for it", async () => {

@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createUnverified, verdictOn } from "../support/accounts.ts";
 import type { Answer } from "../support/client.ts";
 import { expectError } from "../support/containerCalls.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { type DatabaseProxy, startDatabaseProxy } from "../support/databaseProxy.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
+
+setDefaultTimeout(60_000);
 
 let proxy: DatabaseProxy;
 let server: TestServer;
@@ -13,7 +15,7 @@ let other: TestServer;
 beforeAll(async () => {
   const database = await createTestDatabase();
   proxy = await startDatabaseProxy(database);
-  server = await startTestServer({}, proxy.database);
+  server = await startTestServer({ ENTRIES_SIGNIN_LIMITER_MAX_PER_PERIOD: "1" }, proxy.database);
   other = await startTestServer({}, database);
 });
 afterAll(async () => {
@@ -63,7 +65,8 @@ describe("a database that goes away", () => {
   test("A16: a sign-in that failed because of it is no wrong password", async () => {
     const { user } = await createUnverified(server);
     await proxy.goAway();
-    for (let rounds = 0; rounds < 8; rounds++) {
+    // Without a client's address, ten failures of one account are too many.
+    for (let rounds = 0; rounds < 12; rounds++) {
       expectAway(await server.client().signInWith({ email: user.email, auth_string: Buffer.from("wrong"), nonce: 1 }));
     }
     await proxy.comeBack();
@@ -71,9 +74,13 @@ describe("a database that goes away", () => {
     expect((await server.client().signIn(user.email, user.auth_string)).status).toBe(200);
   });
 
-  test("P1: after an outage in which many requests came, it is used again within two seconds", async () => {
+  test("P1: while it is away refusals stay quick, and once it is back it is used within two seconds", async () => {
     await proxy.goAway();
-    for (let requests = 0; requests < 25; requests++) expectAway(await server.client().nonce("a@b.c"));
+    for (let requests = 0; requests < 25; requests++) {
+      const asked = performance.now();
+      expectAway(await server.client().nonce("a@b.c"));
+      expect(performance.now() - asked).toBeLessThan(2000);
+    }
     await proxy.comeBack();
     const back = performance.now();
     expect((await untilItWorks(() => server.client().nonce("a@b.c"))).status).toBe(200);

@@ -132,10 +132,10 @@ export async function goodRequest(stage: Stage, route: Endpoint, encoding: Encod
   const outgoing: Outgoing = { method, url: `http://localhost${path}${QUERIES[nameOf(route)] ?? ""}`, headers };
   if (!message) return outgoing;
   headers["content-type"] = MEDIA_TYPES[encoding];
-  return { ...outgoing, body: encode(message, await valueOf(stage, route, message), encoding) };
+  return { ...outgoing, body: encode(message, await bodyOf(stage, route, message), encoding) };
 }
 
-async function valueOf(stage: Stage, route: Endpoint, message: Message): Promise<Record<string, unknown>> {
+async function bodyOf(stage: Stage, route: Endpoint, message: Message): Promise<Record<string, unknown>> {
   return (await BODIES[nameOf(route)]?.(stage)) ?? fullValueOf(message);
 }
 

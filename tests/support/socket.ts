@@ -36,12 +36,22 @@ export function listen({ app }: TestServer): { port: number; stop(): Promise<voi
   };
 }
 
-/** Sends bytes as they are and reads until the server closes. */
-export function exchange(port: number, bytes: string | Uint8Array): Promise<Buffer> {
+/**
+ * Sends bytes as they are and reads until the server closes.
+ *
+ * @param patienceMs with it, silence for so long ends the exchange with what has come; else 5 s of silence are an error
+ */
+export function exchange(
+  port: number,
+  bytes: string | Uint8Array,
+  { patienceMs }: { patienceMs?: number } = {},
+): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   const socket = connect({ port, host: "127.0.0.1" }, () => socket.write(bytes));
-  socket.setTimeout(5_000, () => socket.destroy(new Error("no answer within 5 s")));
+  socket.setTimeout(patienceMs ?? 5_000, () => {
+    socket.destroy(patienceMs === undefined ? new Error("no answer within 5 s") : undefined);
+  });
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
   socket.on("error", reject);
   socket.on("close", () => resolve(Buffer.concat(chunks)));

@@ -87,7 +87,9 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
     const result = await handle({
       services,
       request,
-      query: queryOf(request),
+      get query() {
+        return queryOf(request);
+      },
       clientAddress,
       isBrowser: request.headers.get("x-client-is-browser")?.toLowerCase() === "true",
       proofs: await finishTokens(),

@@ -35,11 +35,10 @@ export type App = ReturnType<typeof createApp>;
  * @param idleTimeoutSecs only tests give another time than the contract's
  */
 export function createApp(services: Services, idleTimeoutSecs = IDLE_TIMEOUT_SECS) {
-  const { bodySizeMaxMb } = services.config;
   const app = new Elysia({
     strictPath: true,
-    // Bodies are limited route by route; this bound lies above all of them, so that our own answer is sent.
-    serve: { idleTimeout: idleTimeoutSecs, maxRequestBodySize: 2 * bodySizeMaxMb * 1024 * 1024 },
+    // Bodies are limited route by route, with an answer of our own; the runtime's would be empty.
+    serve: { idleTimeout: idleTimeoutSecs, maxRequestBodySize: Number.MAX_SAFE_INTEGER },
   });
   const options = { parse: "none" } as const;
   // Elysia reads a handler's source and prepares what it mentions. For a whole `context` that is everything: cookies,
@@ -90,6 +89,8 @@ async function walk(
   } catch (error) {
     response = errorReply(request, error, log, requestId);
   }
+  // The next request of this connection would find nobody: the client opens another one, elsewhere.
+  if (services.lifecycle.isStopping) response.headers.set("connection", "close");
   log.info("request", {
     request_id: requestId,
     method: request.method,
@@ -98,6 +99,11 @@ async function walk(
     duration_ms: Math.round((performance.now() - startedAt) * 1000) / 1000,
   });
   return response;
+}
+
+/** The path as it was sent. `URL` would resolve dots and escapes, and throws for a strange Host header. */
+function pathOf(url: string): string {
+  return /^[a-z]+:\/\/[^/]*([^?#]*)/.exec(url)?.[1] ?? "";
 }
 
 /** @throws ApiError PREHANDLER 429 with `Retry-After` (decision W11) */
@@ -112,7 +118,7 @@ function requireWithinLimit({ limiter }: Services, { spec }: Endpoint, address: 
 /** @throws ApiError PREHANDLER: 405 with `Allow` for a known path, else 404. A preflight is answered 200 (W18). */
 function refuseUnknown(request: Request): Response {
   if (request.method === "OPTIONS") return new Response(null, { status: 200 });
-  const path = new URL(request.url).pathname;
+  const path = pathOf(request.url);
   const methods = routes.filter(({ spec }) => spec.path === path).map(({ spec }) => spec.method);
   if (methods.length === 0) throw new ApiError("PREHANDLER", "There is no such route.", { status: 404 });
   throw new ApiError("PREHANDLER", `This route answers ${methods.join(", ")}.`, {

@@ -23,6 +23,8 @@ export interface Services {
   access: Access;
   limiter: Limiter;
   signinAttempts: AttemptLimiter;
+  /** `isStopping` is set once, when the server was told to stop (decision P11). */
+  lifecycle: { isStopping: boolean };
   /** Milliseconds since the epoch; tests move it. */
   now: () => number;
 }
@@ -67,6 +69,7 @@ export async function createServices(
     access,
     limiter,
     signinAttempts,
+    lifecycle: { isStopping: false },
     now,
   };
 }

@@ -80,6 +80,7 @@ const ODD_TEXTS = [
   "[::ffff:1.2.3.4]:99",
   "%",
   "%00",
+  "ann%00@example.com",
   "%ff%fe",
   "\u00e9\u00ff",
   "a".repeat(9_000),
@@ -179,7 +180,8 @@ async function anyRequest(dice: Dice): Promise<Outgoing> {
   }
   while (dice.chance(0.3)) outgoing.headers[dice.pick(HEADERS)] = dice.pick(ODD_TEXTS);
   if (dice.chance(0.05)) outgoing.method = dice.pick(["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"]);
-  if (dice.chance(0.1)) outgoing.url = `${url.split("?")[0]}?${dice.pick(["", "email="])}${dice.pick(ODD_TEXTS)}`;
+  if (dice.chance(url.includes("?") ? 0.6 : 0.05))
+    outgoing.url = `${url.split("?")[0]}?${dice.pick(["", "email=", "email="])}${dice.pick(ODD_TEXTS)}`;
   if (dice.chance(0.03)) outgoing.url = `http://localhost/${dice.pick(ODD_TEXTS)}`;
   if (outgoing.method === "GET" || outgoing.method === "HEAD") delete outgoing.body;
   return outgoing;

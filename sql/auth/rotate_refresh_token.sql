@@ -4,13 +4,20 @@
 -- returns: one
 -- never null: was_rotated, was_revoked
 with rotated as (
-  update sessions set refresh_token_hash = $3, rotated_at = $5, expiration = $4
+  update sessions set
+    refresh_token_hash = $3,
+    previous_token_hash = $2,
+    rotated_at = $5,
+    previous_rotated_at = rotated_at,
+    expiration = $4
   where id = $1 and refresh_token_hash = $2 and expiration > $5
   returning id
 ),
 reused as (
   delete from sessions
-  where id = $1 and refresh_token_hash <> $2 and rotated_at < $6
+  where id = $1
+    and refresh_token_hash <> $2
+    and case when previous_token_hash = $2 then rotated_at else previous_rotated_at end < $6
   returning id
 ),
 revoked as (

@@ -208,12 +208,15 @@ create table user_otps (
 );
 create index user_otps_expiration on user_otps (expiration);
 
--- A3: one row per sign-in. The hash is SHA-256 of the MAC of the refresh token that is valid now.
+-- A3: one row per sign-in. The hashes are SHA-256 of the MAC of a refresh token: of the one that is valid now, and of the
+-- one that it replaced at rotated_at. Anything older was replaced at previous_rotated_at or before.
 create table sessions (
   id uuid primary key,
   user_id uuid not null references users (id) on delete cascade,
   refresh_token_hash bytea not null check (octet_length(refresh_token_hash) = 32),
+  previous_token_hash bytea check (octet_length(previous_token_hash) = 32),
   rotated_at timestamp not null,
+  previous_rotated_at timestamp,
   expiration timestamp not null,
   label_encrypted bytea check (octet_length(label_encrypted) <= 1024)
 );
@@ -309,6 +312,52 @@ begin
     update container_heads set live_categories = live_categories + change where container_id = new.container_id;
   end if;
   return null;
+end $$;
+
+-- Deleting a category also touches the entries in it. A function, since its second statement must see every entry that
+-- came before the container's lock was had: each statement of a function sees what was committed when it began.
+-- Answers whether the key is read-only; null when it does not open the container. Writes only for false.
+create function soft_delete_category(opened_by uuid, opened_container uuid, category uuid, new_nonce bigint)
+returns boolean language plpgsql as $$
+declare
+  is_read_only boolean;
+begin
+  perform from container_heads where container_id = opened_container for update;
+  select read_only into is_read_only from container_access_keys
+  where key_id = opened_by and container_id = opened_container
+  for key share;
+  if is_read_only is distinct from false then
+    return is_read_only;
+  end if;
+
+  with target as (
+    select id from categories where id = category and container_id = opened_container and deleted_at is null
+  ),
+  member as (
+    select id, row_number() over (order by id) as position
+    from entries
+    where container_id = opened_container and category_id = category
+  ),
+  numbered as (
+    update container_heads
+    set last_sequence = last_sequence + (select count(*) from target) + (select count(*) from member)
+    where container_id = opened_container
+    returning last_sequence - (select count(*) from member) as base
+  ),
+  deleted as (
+    update categories set
+      encrypted_blob = '',
+      version_nonce = new_nonce,
+      modified_timestamp = timezone('utc', now()),
+      deleted_at = timezone('utc', now()),
+      sequence = numbered.base
+    from numbered, target
+    where categories.id = target.id
+  )
+  update entries set category_id = null, sequence = numbered.base + member.position
+  from numbered, member
+  where entries.id = member.id;
+  return false;
 end $$;
 
 create trigger count_new_entries after insert on entries

@@ -58,7 +58,8 @@ export async function sendOtp(
   user_id: string,
   binding: Uint8Array,
 ): Promise<void> {
-  const { config, db } = services;
+  const { config, db, mailer } = services;
+  mailer.requireRoom(); // before the previous passcode is void
   const otp = newOtp();
   const now = nowMicros(services);
   const period = BigInt(config.otpSendPeriodMins) * MICROS_PER_MIN;

@@ -166,7 +166,7 @@ export const authRoutes = [
  */
 async function checkPassword(context: Context<Record<never, never>, CredentialPair>): Promise<string> {
   const { services, body, clientAddress } = context;
-  const { config, db, passwords, signinAttempts } = services;
+  const { config, passwords, signinAttempts } = services;
   const address = requireAddress("email", body.email);
   const attempt = signinAttempts.begin(address, clientAddress && clientNetwork(clientAddress));
   try {
@@ -180,16 +180,21 @@ async function checkPassword(context: Context<Record<never, never>, CredentialPa
     const isRight = await passwords.verify(stored, body.auth_string);
     if (!isRight || stored === undefined || account.user_id === null) throw wrongPassword();
     attempt.succeed();
-    if (passwords.isOutdated(stored)) {
-      const next_hash = await passwords.hash(body.auth_string);
-      await userQueries.upgrade_auth_string_hash(db, { user_id: account.user_id, previous_hash: stored, next_hash });
-    }
+    if (passwords.isOutdated(stored)) await upgradeHash(services, account.user_id, stored, body.auth_string);
     return account.user_id;
   } catch (error) {
     // Overload and a database that is away are no wrong password.
     if (!(error instanceof ApiError) || error.status === 503) attempt.succeed();
     throw error;
   }
+}
+
+/** Rewrites a hash of the reference. Where the server has no time for it now, the next sign-in does it. */
+async function upgradeHash(services: Services, user_id: string, previous_hash: string, secret: Uint8Array) {
+  const { passwords, db, log } = services;
+  const next_hash = await passwords.hash(secret).catch(() => undefined);
+  if (next_hash === undefined) log.warn("a password hash was not upgraded", { reason: "too many passwords to check" });
+  else await userQueries.upgrade_auth_string_hash(db, { user_id, previous_hash, next_hash });
 }
 
 function sessionCookies({ config }: Services, tokens: { access_token: string; refresh_token: string }): string[] {

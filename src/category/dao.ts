@@ -1,5 +1,5 @@
 import { outOfDate, randomVersionNonce, settleChange, tooManyRows } from "../db/containerChange.ts";
-import { container as containerQueries, category as queries } from "../db/queries.ts";
+import { category as queries } from "../db/queries.ts";
 import type { Db } from "../db/query.ts";
 import { ApiError } from "../errors.ts";
 import type { ContainerAccess } from "../http/access.ts";
@@ -48,23 +48,14 @@ export async function replaceCategory(
 
 /**
  * Makes a category a tombstone and takes it from the container's entries; does nothing when there is none.
- * Two statements: the second must see every entry that was put into the category before the lock was had.
  *
  * @throws those of settleChange
  */
 export async function softDeleteCategory(db: Db, access: ContainerAccess, category_id: string): Promise<void> {
-  const { container_id } = access;
   const version_nonce = randomVersionNonce();
   await settleChange(
-    () =>
-      db.begin(async (transaction) => {
-        const key = (await containerQueries.lock(transaction, access)) ?? { read_only: null };
-        if (key.read_only === false) {
-          await queries.soft_delete(transaction, { container_id, category_id, version_nonce });
-        }
-        return key;
-      }),
-    (key) => key.read_only === false,
+    () => queries.soft_delete(db, { ...access, category_id, version_nonce }),
+    (row) => row.read_only === false,
     () => undefined,
   );
 }

@@ -16,6 +16,8 @@ import { watchLauncher } from "./launcher.ts";
 
 /** How long a stop waits for running requests and the mail queue (decision P11). */
 const DRAIN_LIMIT_MS = 30_000;
+/** How long a stop first only tells busy clients, with their answers, that the connection will close. */
+const GOODBYE_MS = 100;
 /** How long a start waits for an external database. */
 const DATABASE_WAIT_SECS = 60;
 
@@ -97,6 +99,8 @@ async function startServer(config: Config, log: Log): Promise<RunningServer> {
       failed: failureOf(embedded),
       async stop() {
         const deadline = performance.now() + DRAIN_LIMIT_MS;
+        services.lifecycle.isStopping = true;
+        await Bun.sleep(GOODBYE_MS);
         await Promise.race([app.server?.stop(), Bun.sleep(DRAIN_LIMIT_MS)]);
         const left = await mailer.drain(Math.max(0, deadline - performance.now()));
         if (left > 0) log.error("mails could not be sent before the stop", { count: left });

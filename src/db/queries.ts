@@ -14,7 +14,6 @@ import category_soft_delete from "../../sql/category/soft_delete.sql" with { typ
 import container_access_keys from "../../sql/container/access_keys.sql" with { type: "text" };
 import container_create from "../../sql/container/create.sql" with { type: "text" };
 import container_fetch from "../../sql/container/fetch.sql" with { type: "text" };
-import container_lock from "../../sql/container/lock.sql" with { type: "text" };
 import container_replace from "../../sql/container/replace.sql" with { type: "text" };
 import entry_create from "../../sql/entry/create.sql" with { type: "text" };
 import entry_create_with_category from "../../sql/entry/create_with_category.sql" with { type: "text" };
@@ -96,12 +95,12 @@ export const category = {
     { was_replaced: boolean; read_only: boolean | null; current_version_nonce: bigint | null; has_room: boolean },
     "one"
   >("category/replace", category_replace, [["key_id", 2950], ["container_id", 2950], ["category_id", 2950], ["encrypted_blob", 17], ["version_nonce", 20], ["expected_previous_version_nonce", 20], ["categories_max", 23]], "one"),
-  /** Makes a category a tombstone and takes it from the entries of its container, tombstoned ones included. The entries keep nonce and time, but each gets a sequence number, so that a synchronising client learns of it. The container must be locked (container/lock) by an earlier statement of the same transaction. */
+  /** Makes a category a tombstone and takes it from the entries of its container, tombstoned ones included. The entries keep nonce and time, but each gets a sequence number, so that a synchronising client learns of it. */
   soft_delete: query<
-    { container_id: string; category_id: string; version_nonce: bigint },
-    {  },
-    "count"
-  >("category/soft_delete", category_soft_delete, [["container_id", 2950], ["category_id", 2950], ["version_nonce", 20]], "count"),
+    { key_id: string; container_id: string; category_id: string; version_nonce: bigint },
+    { read_only: boolean | null },
+    "one"
+  >("category/soft_delete", category_soft_delete, [["key_id", 2950], ["container_id", 2950], ["category_id", 2950], ["version_nonce", 20]], "one"),
 };
 
 export const container = {
@@ -123,12 +122,6 @@ export const container = {
     { rank: number; id: string; container_id: string; category_id: string | null; encrypted_blob: Uint8Array; version_nonce: bigint; modified_timestamp: bigint; deleted_at: bigint | null },
     "many"
   >("container/fetch", container_fetch, [["key_ids", 2951], ["container_ids", 2951]], "many"),
-  /** Locks a container until the transaction ends, so that the next statement sees everything that came before it, and says whether the key may write. No row when the key does not open the container, or was removed while this waited. */
-  lock: query<
-    { key_id: string; container_id: string },
-    { read_only: boolean },
-    "maybe"
-  >("container/lock", container_lock, [["key_id", 2950], ["container_id", 2950]], "maybe"),
   /** Replaces a container's own blob if the caller has seen its newest version; undoes a soft delete. */
   replace: query<
     { key_id: string; container_id: string; encrypted_blob: Uint8Array; version_nonce: bigint; expected_previous_version_nonce: bigint },

@@ -15,9 +15,22 @@ export function requireSizes(fields: readonly (readonly [name: string, value: Ui
   }
 }
 
+/** No blob may be larger, whatever the settings say: the tables refuse it (decision W8). */
+const STORED_BLOB_BYTES_MAX = 104_857_600;
+
 /** The limit of every blob of a container, category or entry, in bytes. */
 export function smallObjectBytesMax(config: Config): number {
-  return config.smallObjectSizeMaxKb * 1024;
+  return Math.min(config.smallObjectSizeMaxKb * 1024, STORED_BLOB_BYTES_MAX);
+}
+
+/** The limit of a user's preferences, in bytes. */
+export function preferencesBytesMax(config: Config): number {
+  return Math.min(config.preferencesSizeMaxKb * 1024, STORED_BLOB_BYTES_MAX);
+}
+
+/** The limit of a user's keystore, in bytes. */
+export function keystoreBytesMax(config: Config): number {
+  return Math.min(config.keystoreSizeMaxKb * 1024, STORED_BLOB_BYTES_MAX);
 }
 
 /** The limit of public keys and wrapped keys, in bytes; the tables hold no more than 4096 (decision W8). */

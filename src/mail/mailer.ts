@@ -30,6 +30,12 @@ export interface MailTiming extends SmtpTimeouts {
 
 export interface Mailer {
   /**
+   * Says whether `send` would take a letter now, to be asked before anything is changed that needs one.
+   *
+   * @throws ApiError PREHANDLER 503 with Retry-After, as `send`
+   */
+  requireRoom(): void;
+  /**
    * Puts a letter in the queue and returns at once. Call it after the transaction has committed.
    *
    * @throws ApiError PREHANDLER (503 with Retry-After) when the queue is full or the mailer closed; INCORRECTLY_FORMED
@@ -67,12 +73,17 @@ export function createMailer(settings: MailSettings, log: Log, timing: Partial<M
     retryDelaysMs,
     log,
   );
+  function requireRoom(): void {
+    if (queue.isClosed) throw overloaded("The server is stopping and takes no more mail.", FULL_RETRY_AFTER_SECS);
+    if (queue.stats().waiting >= queueMax) {
+      throw overloaded("Too many mails wait to be sent; try again later.", FULL_RETRY_AFTER_SECS);
+    }
+  }
+
   return {
+    requireRoom,
     send(letter) {
-      if (queue.isClosed) throw overloaded("The server is stopping and takes no more mail.", FULL_RETRY_AFTER_SECS);
-      if (queue.stats().waiting >= queueMax) {
-        throw overloaded("Too many mails wait to be sent; try again later.", FULL_RETRY_AFTER_SECS);
-      }
+      requireRoom();
       const id = randomUUID();
       const expiresAt = performance.now() + (letter.usefulForMs ?? Number.POSITIVE_INFINITY);
       queue.add({ id, message: composeMessage(letter, id, sender), expiresAt });

@@ -194,6 +194,12 @@ const LIFETIMES = {
     "30",
     "Minutes between the password and the passcode of a sign-in.",
   ),
+  unverifiedUserAgeMaxDays: setting(
+    "ENTRIES_CLEAR_UNVERIFIED_USERS_MAX_USER_AGE_DAYS",
+    integer(1, 3650),
+    "7",
+    "Days that a new account has for proving its address.",
+  ),
   otpLifetimeMins: setting(
     "ENTRIES_OTP_LIFETIME_MINS",
     integer(1, YEAR_MINS),

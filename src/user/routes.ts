@@ -7,15 +7,14 @@ import { isRecipientPublicKey } from "../crypto/recipientKey.ts";
 import { requireNewAddress } from "../emailAddress.ts";
 import { ApiError } from "../errors.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { encryptionKeyBytesMax, requireSizes } from "../http/sizes.ts";
+import { encryptionKeyBytesMax, keystoreBytesMax, preferencesBytesMax, requireSizes } from "../http/sizes.ts";
 import { nowMicros } from "../services.ts";
 import { createUser, requireFreeAddress } from "./dao.ts";
 import { requireHashParameters, requireNotEmpty, requireSalt, SALT_BYTES_MAX } from "./hashParameters.ts";
 import { NewUser } from "./messages.ts";
 
 const SIGN_UP_BODY_BYTES_MAX = 4 * 1024 * 1024;
-/** An account whose address is never verified is removed after this. */
-const VERIFICATION_DEADLINE_MICROS = 7n * 86_400_000_000n;
+const MICROS_PER_DAY = 86_400_000_000n;
 
 export const userRoutes = [
   endpoint(
@@ -34,6 +33,7 @@ export const userRoutes = [
       const { services, body } = context;
       const { db, passwords } = services;
       const email = requireAcceptable(body, services.config);
+      services.mailer.requireRoom(); // an account whose passcode cannot be mailed must not be made
       await requireFreeAddress(db, email); // before the expensive part; the insert decides
       const [auth_string_hash, recovery_key_auth_hash_rehashed] = await Promise.all([
         passwords.hash(body.auth_string),
@@ -49,7 +49,7 @@ export const userRoutes = [
         email,
         auth_string_hash,
         recovery_key_auth_hash_rehashed,
-        verification_deadline: now + VERIFICATION_DEADLINE_MICROS,
+        verification_deadline: now + BigInt(services.config.unverifiedUserAgeMaxDays) * MICROS_PER_DAY,
         otp_hmac: otpHmac(services, "sign-in", id, token.mac, otp),
         otp_expiration: otpExpiration(services),
         otp_attempts: OTP_ATTEMPTS,
@@ -80,8 +80,8 @@ function requireAcceptable(user: NewUser, config: Config): string {
     ["encryption_key_encrypted_with_password", user.encryption_key_encrypted_with_password, keyBytesMax],
     ["encryption_key_encrypted_with_recovery_key", user.encryption_key_encrypted_with_recovery_key, keyBytesMax],
     ["public_key", user.public_key, keyBytesMax],
-    ["preferences_encrypted", user.preferences_encrypted, config.preferencesSizeMaxKb * 1024],
-    ["user_keystore_encrypted", user.user_keystore_encrypted, config.keystoreSizeMaxKb * 1024],
+    ["preferences_encrypted", user.preferences_encrypted, preferencesBytesMax(config)],
+    ["user_keystore_encrypted", user.user_keystore_encrypted, keystoreBytesMax(config)],
   ]);
   const email = requireNewAddress("email", user.email);
   requireNotEmpty("auth_string", user.auth_string);

@@ -158,7 +158,9 @@ class MessageCodec implements MessageKind<Values> {
     if (typeof json !== "object" || json === null || Array.isArray(json)) {
       return new Refusal("PREHANDLER", "must be a JSON object");
     }
-    for (const [name, item] of Object.entries(json)) {
+    // Not Object.entries: a hostile body may have a million members, and the first one is enough.
+    for (const name in json) {
+      const item = (json as Record<string, unknown>)[name];
       const field = this.byName.get(name);
       if (field === undefined) return unknownField(name);
       const refusal = field.presence === "repeated" ? explainList(field, item) : explainOne(field, item);

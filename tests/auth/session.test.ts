@@ -123,6 +123,25 @@ describe("POST token/refresh", () => {
     expect(await sessionsOf(server, device.user)).toEqual([]);
   });
 
+  test("A3: a token that was replaced long ago ends the session, however fresh the last rotation is", async () => {
+    const device = await server.signUp();
+    const next = await refreshed(device);
+    server.clock.aheadMs += 100 * SECOND_MS;
+    const thief = await refreshed(next);
+
+    expectError(await refresh(device.refreshToken), "TOKEN_EXPIRED");
+    expectError(await refresh(thief.refreshToken), "TOKEN_EXPIRED");
+    expect(await verdict(thief.accessToken)).toBe("TOKEN_EXPIRED");
+  });
+
+  test("A3: an older token within 30 s of its own rotation is a late retry, and the session lives on", async () => {
+    const device = await server.signUp();
+    const next = await refreshed(await refreshed(device));
+
+    expectError(await refresh(device.refreshToken), "TOKEN_EXPIRED");
+    expect((await refresh(next.refreshToken)).status).toBe(200);
+  });
+
   test("A3: a stolen token ends only its own session", async () => {
     const device = await server.signUp();
     const other = await secondDevice(server, device);

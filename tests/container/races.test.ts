@@ -112,7 +112,12 @@ describe("W5, W7: an edit that waits behind a delete", () => {
       box.id,
       () => putCategory(device, box, category_id),
       (transaction) =>
-        categoryQueries.soft_delete(transaction, { container_id: box.id, category_id, version_nonce: 77n }),
+        categoryQueries.soft_delete(transaction, {
+          key_id: box.key_id,
+          container_id: box.id,
+          category_id,
+          version_nonce: 77n,
+        }),
     );
     expectError(answer, "OUT_OF_DATE");
     expect(categoryOf(await device.read(box), category_id)).toMatchObject({ version_nonce: 77n });
@@ -122,7 +127,12 @@ describe("W5, W7: an edit that waits behind a delete", () => {
 describe("W6: a category that is deleted while entries are put into it", () => {
   const tombstone =
     (box: Box, category_id: string) => (transaction: Parameters<typeof categoryQueries.soft_delete>[0]) =>
-      categoryQueries.soft_delete(transaction, { container_id: box.id, category_id, version_nonce: 5n });
+      categoryQueries.soft_delete(transaction, {
+        key_id: box.key_id,
+        container_id: box.id,
+        category_id,
+        version_nonce: 5n,
+      });
 
   test.each(ENCODINGS)("an entry made behind the delete is FOREIGN_KEY_DOES_NOT_EXIST, in %s", async (encoding) => {
     const box = await device.createContainer();

@@ -203,7 +203,8 @@ export function addUnknownField(body: Uint8Array, encoding: Encoding, contentByt
 /** Makes a valid body as long as wanted without changing what it says: blanks in JSON, an unknown field in protobuf. */
 export function padTo(body: Uint8Array, bytes: number, encoding: Encoding): Uint8Array<ArrayBuffer> {
   if (encoding === "json") return Buffer.concat([body, Buffer.alloc(bytes - body.length, " ")]);
-  const overhead = addUnknownField(body, encoding, bytes).length - bytes;
+  const nearly = bytes - body.length - 100; // on the same side of a power of two as the result
+  const overhead = addUnknownField(body, encoding, nearly).length - nearly;
   const padded = addUnknownField(body, encoding, bytes - overhead);
   if (padded.length !== bytes) throw new Error("the padding's length prefix changed its size");
   return padded;

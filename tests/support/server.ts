@@ -87,6 +87,7 @@ export async function startTestServer(
 
 function catchingMailer(letters: Letter[]): Mailer {
   return {
+    requireRoom: () => {},
     send: (letter) => {
       letters.push(letter);
     },

@@ -29,7 +29,7 @@ async function run(site: Site, parts: readonly string[]): Promise<{ figures: Fig
   const figures: Figure[] = [];
   if (parts.includes("starts")) {
     tell("first starts");
-    figures.push(measureSize(site.executable), await measureFirstStarts(site));
+    figures.push(measureSize(site.executable), ...(await measureFirstStarts(site)));
   }
   const load = await measureUnderLoad(site, parts);
   if (parts.includes("starts")) {

@@ -4,9 +4,10 @@ import { type Figure, median } from "./report.ts";
 import { CATEGORIES_EACH, READ } from "./stock.ts";
 import type { Worker } from "./worker.ts";
 
-const ROUNDS = 7;
-const TIMES = 40;
-const WARM_UP_TIMES = 60;
+const ROUNDS = 40;
+const TIMES = 8;
+/** Until compilers have seen enough. */
+const WARM_UP_TIMES = 120;
 
 export interface ReadBench {
   target: Target;
@@ -28,8 +29,8 @@ export async function measureReads({ target, socketPath, connections, load, bare
   const server: number[] = [];
   const pool: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    server.push(median((await viaServer(TIMES)).ms));
-    pool.push(median((await viaPool(TIMES)).ms));
+    server.push(...(await viaServer(TIMES)).ms);
+    pool.push(...(await viaPool(TIMES)).ms);
   }
   const [serverMs, poolMs] = [median(server), median(pool)];
   const detail = `${serverMs.toFixed(1)} ms of ${poolMs.toFixed(1)} ms for ${(bytes / 1e6).toFixed(2)} MB`;

@@ -116,3 +116,22 @@ describe.each(ENCODINGS)("PUT /api/container in %s", (encoding) => {
     expect(await device.read(other)).toEqual(otherBefore);
   });
 });
+
+describe("what only SQL can do", () => {
+  test("containers.md 11: deleting a container's row removes its categories, entries, keys and head, and nothing else", async () => {
+    const kept = await someone.createContainer();
+    await postEntryAndCategory(someone, kept);
+    const keptBefore = await someone.read(kept);
+    const box = await someone.createContainer();
+    await postEntryAndCategory(someone, box);
+    await addKey(server.db, box);
+    await server.db`delete from containers where id = ${box.id}`;
+    const left = await server.db`
+      select container_id from categories where container_id = ${box.id}
+      union all select container_id from entries where container_id = ${box.id}
+      union all select container_id from container_access_keys where container_id = ${box.id}
+      union all select container_id from container_heads where container_id = ${box.id}`;
+    expect([...left]).toEqual([]);
+    expect(await someone.read(kept)).toEqual(keptBefore);
+  });
+});

@@ -3,7 +3,7 @@ import { isStrictPublicKey } from "../crypto/ed25519.ts";
 import { tooManyRows } from "../db/containerChange.ts";
 import { ApiError } from "../errors.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { encryptionKeyBytesMax, requireSizes, smallObjectBytesMax } from "../http/sizes.ts";
+import { containerBodyBytesMax, encryptionKeyBytesMax, requireSizes, smallObjectBytesMax } from "../http/sizes.ts";
 import { nowMicros, type Services } from "../services.ts";
 import { createContainer, fetchContainers, replaceContainer } from "./dao.ts";
 import {
@@ -61,6 +61,7 @@ export const containerRoutes = [
       request: NewContainer,
       response: ContainerFrame,
       status: 201,
+      bodyBytesMax: containerBodyBytesMax,
     },
     async ({ services, body }) => {
       requireWellFormed(body, services);

@@ -1,6 +1,7 @@
 /**
  * What an endpoint is, and the way of a request through it: top to bottom in `run`.
  */
+import type { Config } from "../config.ts";
 import { ApiError } from "../errors.ts";
 import type { Services } from "../services.ts";
 import type { Encodable, Message } from "../wire/message.ts";
@@ -10,6 +11,7 @@ import { readBody } from "./body.ts";
 import { type Cookies, parseCookies } from "./cookies.ts";
 import type { LimitClass } from "./limits.ts";
 import { reply } from "./reply.ts";
+import { publicBodyBytesMax, usualBodyBytesMax } from "./sizes.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "DELETE";
 
@@ -29,8 +31,8 @@ export interface EndpointSpec<Needs extends TokenNeeds, Body, Reply> {
   response?: Message<Reply>;
   /** Status of success; 200 unless given. */
   status?: 200 | 201;
-  /** Largest body of a route that asks for no access token, in bytes; 1 MiB unless given (decision W16). */
-  publicBodyBytesMax?: number;
+  /** Largest body in bytes; by default `usualBodyBytesMax`, or `publicBodyBytesMax` without an access token. */
+  bodyBytesMax?: (config: Config) => number;
 }
 
 export interface Context<Needs extends TokenNeeds, Body> {
@@ -63,7 +65,6 @@ export interface Incoming {
   onBodyProgress: () => void;
 }
 
-const PUBLIC_BODY_BYTES_MAX = 1024 * 1024;
 const EMPTY_COOKIES = parseCookies(null);
 
 /**
@@ -113,10 +114,9 @@ async function decodeBody<Body>(
   if (!encoding) {
     throw new ApiError("PREHANDLER", "The Content-Type must be application/protobuf or application/json.");
   }
-  // Other tokens are only decoded by now, so anybody can make one up: the large limit is for access tokens alone.
-  const bytesMax = spec.tokens.user
-    ? services.config.bodySizeMaxMb * 1024 * 1024
-    : (spec.publicBodyBytesMax ?? PUBLIC_BODY_BYTES_MAX);
+  // Other tokens are only decoded by now, so anybody can make one up.
+  const usual = spec.tokens.user ? usualBodyBytesMax : publicBodyBytesMax;
+  const bytesMax = (spec.bodyBytesMax ?? usual)(services.config);
   const bytes = await readBody(request, bytesMax, onBodyProgress);
   return encoding === "json" ? message.decodeJson(bytes) : message.decodeProtobuf(bytes);
 }

@@ -15,6 +15,37 @@ export function requireSizes(fields: readonly (readonly [name: string, value: Ui
   }
 }
 
+const MIB = 1024 * 1024;
+
+/** The limit of a body that anybody may send, without an access token, in bytes (decision W16). */
+export function publicBodyBytesMax(): number {
+  return MIB;
+}
+
+/**
+ * The limit of a body that holds no more than two blobs, in bytes: base64 makes them a third larger. Reading a body
+ * takes time in which nobody else is served, so no route gets a larger limit than its message needs.
+ */
+export function usualBodyBytesMax(config: Config): number {
+  return Math.min(Math.max(MIB, 3 * smallObjectBytesMax(config)), requestBytesMax(config));
+}
+
+/** The limit of a container with as many categories as it may have, in bytes. */
+export function containerBodyBytesMax(config: Config): number {
+  const perCategory = 2 * smallObjectBytesMax(config) + 1024;
+  return Math.min(MIB + config.categoriesPerContainerMax * perCategory, requestBytesMax(config));
+}
+
+/** The limit of a sign-up, in bytes: a first keystore is small (decision W16). */
+export function signUpBodyBytesMax(): number {
+  return 4 * MIB;
+}
+
+/** No body of any route may be larger. */
+function requestBytesMax(config: Config): number {
+  return config.bodySizeMaxMb * MIB;
+}
+
 /** No blob may be larger, whatever the settings say: the tables refuse it (decision W8). */
 const STORED_BLOB_BYTES_MAX = 104_857_600;
 

@@ -7,13 +7,18 @@ import { isRecipientPublicKey } from "../crypto/recipientKey.ts";
 import { requireNewAddress } from "../emailAddress.ts";
 import { ApiError } from "../errors.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { encryptionKeyBytesMax, keystoreBytesMax, preferencesBytesMax, requireSizes } from "../http/sizes.ts";
+import {
+  encryptionKeyBytesMax,
+  keystoreBytesMax,
+  preferencesBytesMax,
+  requireSizes,
+  signUpBodyBytesMax,
+} from "../http/sizes.ts";
 import { nowMicros } from "../services.ts";
 import { createUser, requireFreeAddress } from "./dao.ts";
 import { requireHashParameters, requireNotEmpty, requireSalt, SALT_BYTES_MAX } from "./hashParameters.ts";
 import { NewUser } from "./messages.ts";
 
-const SIGN_UP_BODY_BYTES_MAX = 4 * 1024 * 1024;
 const MICROS_PER_DAY = 86_400_000_000n;
 
 export const userRoutes = [
@@ -27,7 +32,7 @@ export const userRoutes = [
       request: NewUser,
       response: SigninToken,
       status: 201,
-      publicBodyBytesMax: SIGN_UP_BODY_BYTES_MAX,
+      bodyBytesMax: signUpBodyBytesMax,
     },
     async (context) => {
       const { services, body } = context;

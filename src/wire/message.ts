@@ -57,6 +57,7 @@ type Merge<T> = { [K in keyof T]: T[K] };
  */
 export function defineMessage<F extends Fields>(name: string, fields: F): Message<ValueOf<F>> {
   const kind = messageKind<ValueOf<F>>(name, fields);
+  const holdsLists = Object.values(fields).some(({ presence }) => presence === "repeated");
   return {
     name,
     fields,
@@ -68,6 +69,7 @@ export function defineMessage<F extends Fields>(name: string, fields: F): Messag
     encodeProtobuf: (value) => BodyWriter.bodyOf((writer) => kind.writeFields(writer, value as ValueOf<F>)),
     decodeJson: (body) =>
       refusing(name, () => {
+        if (!holdsLists) requireFewMembers(body);
         const json = parseJson(body);
         if (!kind.accepts(json)) throw kind.explain(json);
         return kind.fromJson(json as Record<string, unknown>);
@@ -81,6 +83,20 @@ function refusing<T>(messageName: string, decode: () => T): T {
     return decode();
   } catch (error) {
     throw asRefusal(error).toApiError(messageName);
+  }
+}
+
+/** No message without lists has a tenth as many. Beyond, JSON.parse alone would hold up every other request. */
+const COLONS_MAX = 1000;
+
+/** @throws Refusal for an object of thousands of members, before it is built */
+function requireFewMembers(body: string | Uint8Array): void {
+  const bytes =
+    typeof body === "string" ? Buffer.from(body) : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  let colons = 0;
+  for (let at = bytes.indexOf(":"); at !== -1; at = bytes.indexOf(":", at + 1)) {
+    colons++;
+    if (colons > COLONS_MAX) throw new Refusal("PREHANDLER", "has more members than any message");
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Db } from "../../src/db/query.ts";
 import type { EditTally, Target } from "./load.ts";
 import type { Pgbench } from "./pgbench.ts";
-import { type Figure, median, percentile } from "./report.ts";
+import { type Figure, median, medianRatio, percentile } from "./report.ts";
 import { countChanges } from "./stock.ts";
 import type { Worker } from "./worker.ts";
 
@@ -50,10 +50,9 @@ export async function measureEdits(bench: EditBench): Promise<Figure[]> {
   const tallies = [...warmUp, ...reused, ...fresh];
   requireAllWritten(tallies, baselineEdits, (await countChanges(bench.db)) - changesBefore);
 
-  const bareRate = median(baselines);
   const figures = [
-    figureOf("edits, tokens reused", reused, bareRate, 0.6),
-    figureOf("edits, fresh container tokens", fresh, bareRate, 0.45),
+    figureOf("edits, tokens reused", reused, baselines, 0.6),
+    figureOf("edits, fresh container tokens", fresh, baselines, 0.45),
   ];
   const failed = tallies.reduce((sum, tally) => sum + tally.failed, 0);
   return [
@@ -67,16 +66,12 @@ async function baseline({ pgbench, bare, socketPath }: EditBench, seconds: numbe
   return pgbench ? pgbench.run(round) : bare.run("replaceEntries", round);
 }
 
-/** Each round has its own ratio: what else the machine does changes from round to round. */
 function figureOf(name: string, tallies: readonly EditTally[], baselines: readonly number[], least: number): Figure {
-  const value = median(tallies.map(({ perSecond }, round) => perSecond / (baselines[round] ?? Number.NaN)));
+  const rates = tallies.map(({ perSecond }) => perSecond);
   const latencies = tallies.flatMap(({ latenciesMs }) => latenciesMs);
   const [p50, p99] = [0.5, 0.99].map((share) => percentile(latencies, share).toFixed(1));
-  const [rate, bareRate] = [tallies.map(({ perSecond }) => perSecond), baselines].map((rates) =>
-    median(rates).toFixed(0),
-  );
-  const detail = `${rate} of ${bareRate} edits/s; p50 ${p50} ms, p99 ${p99} ms`;
-  return { name, value, unit: "of bare", target: { least }, detail };
+  const detail = `${median(rates).toFixed(0)} of ${median(baselines).toFixed(0)} edits/s; p50 ${p50} ms, p99 ${p99} ms`;
+  return { name, value: medianRatio(rates, baselines), unit: "of bare", target: { least }, detail };
 }
 
 /** Every edit that was acknowledged took a sequence number of its container, and nothing else did. */

@@ -29,6 +29,21 @@ export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
 
+/**
+ * The median of value by baseline, round for round: what else the machine does changes from round to round.
+ *
+ * @throws RangeError when there is no value or a baseline is missing
+ */
+export function medianRatio(values: readonly number[], baselines: readonly number[]): number {
+  return median(
+    values.map((value, round) => {
+      const baseline = baselines[round];
+      if (baseline === undefined) throw new RangeError(`round ${round} has no baseline`);
+      return value / baseline;
+    }),
+  );
+}
+
 /** The value that a share of all values does not exceed. @throws RangeError when there is no value */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);

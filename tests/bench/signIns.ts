@@ -1,6 +1,6 @@
 /** How fast people sign in, compared with nothing but hashing, and how others fare meanwhile. */
 import type { Account } from "./load.ts";
-import { type Figure, median, percentile } from "./report.ts";
+import { type Figure, median, medianRatio, percentile } from "./report.ts";
 import type { Worker } from "./worker.ts";
 
 const ROUNDS = 5;
@@ -40,7 +40,7 @@ export async function measureSignIns({ port, accounts, load, bare }: SignInBench
   return [
     {
       name: `sign-ins, ${accounts.length} at a time`,
-      value: median(server.map((perSecond, round) => perSecond / (hashing[round] ?? Number.NaN))),
+      value: medianRatio(server, hashing),
       unit: "of bare",
       target: { least: 0.9 },
       detail: `${rate} of ${bareRate} per second`,

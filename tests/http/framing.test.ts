@@ -79,7 +79,8 @@ describe.each([
     ["sign-in, a public route", "/api/auth/sign-in", MIB, "none"],
     ["sign-up, where a first keystore fits", "/api/user", 4 * MIB, "none"],
     ["a passcode, whose token anybody can make up", "/api/auth/otp/verify", MIB, "SignIn"],
-    ["a route for signed-in users", "/api/container/query", 5 * MIB, "Access"],
+    ["a new container, for signed-in users", "/api/container", 5 * MIB, "Access"],
+    ["another route for signed-in users", "/api/container/query", MIB, "Access"],
   ])("W16: %s: one byte over the limit is 413, the limit itself is not", async (_what, path, bytesMax, token) => {
     const headers = token === "none" ? {} : tokenOfNobody(token);
     const over = await post(path, bodyOf(bytesMax + 1), headers);

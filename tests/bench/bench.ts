@@ -96,9 +96,14 @@ const { values } = parseArgs({
 });
 const parts = values.only.split(",");
 const unknown = parts.filter((part) => !PARTS.includes(part));
-if (unknown.length > 0) throw new Error(`--only: there is no part ${unknown.join(", ")}, only ${PARTS.join(", ")}`);
+if (unknown.length > 0) {
+  console.error(`bench: --only knows ${PARTS.join(", ")}, but not ${unknown.join(", ")}`);
+  process.exit(2);
+}
 
 const work = makeWorkDirectory();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+process.once("exit", () => work.remove());
 let status = 1;
 try {
   if (values.binary === undefined) tell("building");
@@ -108,7 +113,7 @@ try {
   if (values.json === undefined) console.log(`\n${jsonOf(figures, machine)}`);
   else await Bun.write(values.json, jsonOf(figures, machine));
   status = figures.every(isMet) ? 0 : 1;
-} finally {
-  work.remove();
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : error}`);
 }
 process.exit(status);

@@ -36,6 +36,8 @@ export async function startServer(
     stdio: ["ignore", log, log],
   });
   closeSync(log);
+  const killNow = () => child.kill("SIGKILL"); // its database notices
+  process.once("exit", killNow);
   while (!(await isAnswering(port))) {
     if (child.exitCode !== null || performance.now() - startedAt > START_LIMIT_MS) {
       child.kill("SIGKILL");
@@ -51,6 +53,7 @@ export async function startServer(
     async stop() {
       child.kill("SIGTERM");
       const status = await child.exited;
+      process.off("exit", killNow);
       if (status !== 0) throw new Error(`the server ended with status ${status}; its log is ${logFile}`);
     },
   };

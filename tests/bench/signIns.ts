@@ -4,7 +4,7 @@ import { type Figure, median, medianRatio, percentile } from "./report.ts";
 import type { Worker } from "./worker.ts";
 
 const ROUNDS = 5;
-const TIMES = 64;
+const TIMES = 48;
 const WARM_UP_TIMES = 8;
 /** The server's defaults. */
 const COST = { memoryKib: 32_768, iterations: 4 };

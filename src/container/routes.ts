@@ -1,4 +1,4 @@
-import { decodeContainerToken, incorrectContainerToken } from "../crypto/containerTokens.ts";
+import { incorrectContainerToken } from "../crypto/containerTokens.ts";
 import { isStrictPublicKey } from "../crypto/ed25519.ts";
 import { tooManyRows } from "../db/containerChange.ts";
 import { ApiError } from "../errors.ts";
@@ -121,7 +121,7 @@ async function readContainers({ config, access, db }: Services, texts: readonly 
     throw new ApiError("TOO_MANY_REQUESTED", `At most ${countMax} containers can be read at once.`);
   }
   const tokens = texts.map((text) => {
-    const token = decodeContainerToken(text);
+    const token = access.decodeContainerToken(text);
     if (!token) throw unreadable();
     return token;
   });

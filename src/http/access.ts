@@ -59,6 +59,8 @@ export interface ContainerAccess {
 export interface Access {
   /** Decodes every token that is needed, and verifies the access token. The result finishes the rest. */
   open<Needs extends TokenNeeds>(needs: Needs, request: Request, cookies: Cookies): () => Promise<ProofsOf<Needs>>;
+  /** Takes a container token apart, at once when it was verified before; undefined when the text is none. */
+  decodeContainerToken(text: string): ContainerToken | undefined;
   /**
    * Verifies a list of container tokens: every pair of key and container must exist, then every signature must be good
    * and unexpired (decision W3).
@@ -123,10 +125,14 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
     return token;
   }
 
+  function decodeKnownOrNew(text: string): ContainerToken | undefined {
+    return verifiedContainerTokens.get(text) ?? decodeContainerToken(text);
+  }
+
   function openContainerToken(need: "read" | "write", request: Request, cookies: Cookies) {
     const { texts } = find(HEADERS.container, request, cookies);
     const candidates = passing(texts, (text) => {
-      const decoded = verifiedContainerTokens.get(text) ?? decodeContainerToken(text);
+      const decoded = decodeKnownOrNew(text);
       if (!decoded) throw incorrectContainerToken();
       return decoded;
     });
@@ -211,6 +217,7 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
           container: await container?.(),
         }) as ProofsOf<typeof needs>;
     },
+    decodeContainerToken: decodeKnownOrNew,
     verifyContainerTokens,
   };
 }

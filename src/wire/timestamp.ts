@@ -11,6 +11,12 @@ const RFC3339_UTC = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:Z|
 /** @returns whole seconds and the nanoseconds that remain. @throws RangeError outside the years 1970 to 9999 */
 export function splitMicros(micros: bigint): { seconds: number; nanos: number } {
   checkMicros(micros);
+  const number = Number(micros);
+  // Exact until the year 2255, and several times as fast as with bigints.
+  if (number <= Number.MAX_SAFE_INTEGER) {
+    const seconds = Math.floor(number / 1_000_000);
+    return { seconds, nanos: (number - seconds * 1_000_000) * 1_000 };
+  }
   return {
     seconds: Number(micros / MICROS_PER_SECOND),
     nanos: Number(micros % MICROS_PER_SECOND) * 1_000,

@@ -3,7 +3,7 @@
 export interface HttpAnswer {
   status: number;
   bodyBytes: number;
-  /** The body in pieces. */
+  /** The body in pieces, unless it was to be dropped. */
   chunks: readonly Uint8Array[];
 }
 
@@ -35,6 +35,7 @@ export class HttpConnection {
   /** Bytes of the body that are still to come; undefined while the head is incomplete. */
   #missing: number | undefined;
   #chunks: Uint8Array[] = [];
+  #keepsBody = true;
   #bodyBytes = 0;
   #waiting: PromiseWithResolvers<HttpAnswer> | undefined;
 
@@ -53,8 +54,13 @@ export class HttpConnection {
     return connection;
   }
 
-  /** Sends a whole request, when the previous one is answered, and waits for its answer. */
-  exchange(request: Uint8Array): Promise<HttpAnswer> {
+  /**
+   * Sends a whole request, when the previous one is answered, and waits for its answer.
+   *
+   * @param keepsBody false: what comes is only counted, since collecting megabytes would take as long as sending them
+   */
+  exchange(request: Uint8Array, keepsBody = true): Promise<HttpAnswer> {
+    this.#keepsBody = keepsBody;
     const waiting = Promise.withResolvers<HttpAnswer>();
     this.#waiting = waiting;
     const written = this.#socket?.write(request);
@@ -88,7 +94,7 @@ export class HttpConnection {
 
   #take(chunk: Uint8Array): void {
     if (this.#missing === undefined) return;
-    if (chunk.length > 0) this.#chunks.push(chunk);
+    if (this.#keepsBody && chunk.length > 0) this.#chunks.push(chunk);
     this.#bodyBytes += chunk.length;
     this.#missing -= chunk.length;
     if (this.#missing > 0) return;

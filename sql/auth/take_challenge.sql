@@ -2,7 +2,7 @@
 -- one challenge, one finds it.
 -- params: address_hmac, nonce, now, email
 -- returns: one
--- nullable: user_id, auth_string_hash
+-- nullable: user_id, auth_string_hash, token_epoch
 -- never null: challenge_was_valid
 with taken as (
   delete from signin_challenges
@@ -12,6 +12,7 @@ with taken as (
 select
   exists (select from taken) as challenge_was_valid,
   users.id as user_id,
-  users.auth_string_hash
+  users.auth_string_hash,
+  users.token_epoch
 from (select) as always
 left join users on users.email = $4

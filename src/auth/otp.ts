@@ -3,6 +3,7 @@
  * that the client holds.
  */
 import { createHmac, randomInt } from "node:crypto";
+import { expired } from "../crypto/userTokens.ts";
 import { auth as queries } from "../db/queries.ts";
 import { ApiError } from "../errors.ts";
 import { otpLetter } from "../mail/letters.ts";
@@ -13,6 +14,8 @@ export type OtpPurpose = "sign-in" | "account-change";
 export const OTP_DIGITS = 8;
 /** Wrong guesses that a passcode survives, plus one. */
 export const OTP_ATTEMPTS = 5;
+/** What a passcode is bound to that is not for a sign-in. */
+const NO_BINDING = new Uint8Array(0);
 const MICROS_PER_MIN = 60_000_000n;
 
 /** Each digit uniform, leading zeros kept. */
@@ -46,17 +49,39 @@ export function mailOtp({ mailer, config }: Services, address: string, otp: stri
 }
 
 /**
+ * Mails a passcode for the sign-in of a token.
+ *
+ * @param signIn what the token says
+ * @throws ApiError TOKEN_EXPIRED when the token was used, its account is gone or has another epoch, and as sendOtp
+ */
+export async function sendSigninOtp(
+  services: Services,
+  signIn: { user_id: string; epoch: string | undefined; mac: Uint8Array },
+): Promise<void> {
+  await sendOtp(services, "sign-in", signIn.user_id, { epoch: signIn.epoch, mac: signIn.mac });
+}
+
+/**
+ * Mails a passcode that guards a change of the account.
+ *
+ * @throws ApiError TOKEN_EXPIRED when the account is gone, and as sendOtp
+ */
+export async function sendAccountChangeOtp(services: Services, user_id: string): Promise<void> {
+  await sendOtp(services, "account-change", user_id, { epoch: undefined, mac: NO_BINDING });
+}
+
+/**
  * Replaces the account's passcode for a purpose and mails the new one.
  *
- * @param binding as for otpHmac
- * @throws ApiError INCORRECT_CREDENTIAL when the account is gone, TOO_MANY_ATTEMPTS with `Retry-After` when too many
- * were sent in this period, PREHANDLER 503 when the mail queue is full
+ * @param binding the sign-in token that the passcode is for
+ * @throws ApiError TOKEN_EXPIRED when the account is gone or does not honour that token any more, TOO_MANY_ATTEMPTS
+ * with `Retry-After` when too many were sent in this period, PREHANDLER 503 when the mail queue is full
  */
-export async function sendOtp(
+async function sendOtp(
   services: Services,
   purpose: OtpPurpose,
   user_id: string,
-  binding: Uint8Array,
+  binding: { epoch: string | undefined; mac: Uint8Array },
 ): Promise<void> {
   const { config, db, mailer } = services;
   mailer.requireRoom(); // before the previous passcode is void
@@ -65,19 +90,49 @@ export async function sendOtp(
   const period = BigInt(config.otpSendPeriodMins) * MICROS_PER_MIN;
   const row = await queries.put_otp(db, {
     user_id,
+    epoch: binding.epoch,
+    token_signature: binding.mac,
     purpose,
-    otp_hmac: otpHmac(services, purpose, user_id, binding, otp),
+    otp_hmac: otpHmac(services, purpose, user_id, binding.mac, otp),
     expiration: otpExpiration(services),
     attempts: OTP_ATTEMPTS,
     now,
     period_floor: now - period,
     sent_max: config.otpSendMax,
   });
-  if (!row) throw new ApiError("INCORRECT_CREDENTIAL", "The account does not exist any more.");
-  if (!row.was_stored) {
-    const waitMicros = (row.period_start ?? now) + period - now;
-    const headers = { "retry-after": String(Math.max(1, Math.ceil(Number(waitMicros) / 1e6))) };
-    throw new ApiError("TOO_MANY_ATTEMPTS", "Too many passcodes were sent; try again later.", { headers });
-  }
+  if (!row) throw expired();
+  if (!row.was_stored) throw tooManyMails("passcodes", (row.period_start ?? now) + period - now);
   mailOtp(services, row.email, otp);
+}
+
+/** @param waitMicros microseconds until the next one may be sent */
+function tooManyMails(what: string, waitMicros: bigint): ApiError {
+  const headers = { "retry-after": String(Math.max(1, Math.ceil(Number(waitMicros) / 1e6))) };
+  return new ApiError("TOO_MANY_ATTEMPTS", `Too many ${what} were sent; try again later.`, { headers });
+}
+
+/**
+ * Counts a mail with a link against the account's limit, which is that of passcodes: nobody is flooded with mail.
+ *
+ * @throws ApiError TOO_MANY_ATTEMPTS with `Retry-After`, TOKEN_EXPIRED when the account is gone, PREHANDLER 503 when the
+ * mail queue is full
+ */
+export async function takeLinkMail(
+  services: Services,
+  purpose: "email-link" | "deletion-link",
+  user_id: string,
+): Promise<void> {
+  const { config, db, mailer } = services;
+  mailer.requireRoom();
+  const now = nowMicros(services);
+  const period = BigInt(config.otpSendPeriodMins) * MICROS_PER_MIN;
+  const row = await queries.count_link_mail(db, {
+    user_id,
+    purpose,
+    now,
+    period_floor: now - period,
+    sent_max: config.otpSendMax,
+  });
+  if (!row) throw expired();
+  if (!row.was_counted) throw tooManyMails("mails", (row.period_start ?? now) + period - now);
 }

@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import { auth as queries, user as userQueries } from "../db/queries.ts";
 import { requireAddress } from "../emailAddress.ts";
 import { ApiError } from "../errors.ts";
-import { clientNetwork } from "../http/address.ts";
 import { CSRF_COOKIE_LIFETIME_SECS, removeCookie, setCookie } from "../http/cookies.ts";
 import { newCsrfToken } from "../http/csrf.ts";
 import { type Context, endpoint } from "../http/endpoint.ts";
 import { nowMicros, type Services } from "../services.ts";
 import { createChallenge, takeChallenge } from "./challenge.ts";
+import { guardGuess, wrongPassword } from "./guesses.ts";
 import {
   AuthenticatedSession,
   CredentialPair,
@@ -16,9 +16,11 @@ import {
   SigninToken,
   TokenPair,
 } from "./messages.ts";
-import { OTP_DIGITS, otpHmac, sendOtp } from "./otp.ts";
+import { OTP_DIGITS, otpHmac, sendSigninOtp } from "./otp.ts";
 import { endSession, issueTokens, refreshSession } from "./session.ts";
 import { giveSigninToken, issueSigninToken } from "./signinToken.ts";
+
+const MICROS_PER_SEC = 1_000_000n;
 
 export const authRoutes = [
   endpoint(
@@ -66,9 +68,9 @@ export const authRoutes = [
       response: SigninToken,
     },
     async (context) => {
-      const user_id = await checkPassword(context);
-      const token = issueSigninToken(context.services, user_id);
-      await sendOtp(context.services, "sign-in", user_id, token.mac);
+      const { user_id, token_epoch } = await checkPassword(context);
+      const token = issueSigninToken(context.services, user_id, token_epoch);
+      await sendSigninOtp(context.services, { user_id, epoch: token_epoch, mac: token.mac });
       return giveSigninToken(context, token.text);
     },
   ),
@@ -90,6 +92,9 @@ export const authRoutes = [
       const issued = issueTokens(services, user_id, session_id);
       const session = await queries.verify_otp(services.db, {
         user_id,
+        epoch: signIn.epoch,
+        token_signature: signIn.mac,
+        token_expiration: BigInt(signIn.expirationSecs) * MICROS_PER_SEC,
         otp_hmac: otpHmac(services, "sign-in", user_id, signIn.mac, body.value),
         now: nowMicros(services),
         session_id,
@@ -113,7 +118,7 @@ export const authRoutes = [
       tokens: { signIn: true },
     },
     async ({ services, proofs: { signIn } }) => {
-      await sendOtp(services, "sign-in", signIn.user_id, signIn.mac);
+      await sendSigninOtp(services, signIn);
       return undefined;
     },
   ),
@@ -161,32 +166,28 @@ export const authRoutes = [
  * The sign-in check (decisions A1, A6, A16): an unknown address takes the same steps and the same work as a wrong
  * password.
  *
- * @returns the user's id
  * @throws ApiError INCORRECTLY_FORMED, TOO_MANY_ATTEMPTS, INCORRECT_NONCE, INCORRECT_CREDENTIAL, PREHANDLER 503
  */
-async function checkPassword(context: Context<Record<never, never>, CredentialPair>): Promise<string> {
+async function checkPassword(
+  context: Context<Record<never, never>, CredentialPair>,
+): Promise<{ user_id: string; token_epoch: string }> {
   const { services, body, clientAddress } = context;
-  const { config, passwords, signinAttempts } = services;
+  const { config, passwords } = services;
   const address = requireAddress("email", body.email);
-  const attempt = signinAttempts.begin(address, clientAddress && clientNetwork(clientAddress));
-  try {
-    const account = await takeChallenge(services, address, body.nonce);
-    if (!account.challenge_was_valid) {
-      attempt.succeed(); // no guess was checked
+  return guardGuess(services, address, clientAddress, async () => {
+    const { challenge_was_valid, ...account } = await takeChallenge(services, address, body.nonce);
+    if (!challenge_was_valid) {
       throw new ApiError("INCORRECT_NONCE", "The nonce is unknown, used or expired; fetch a new one.");
     }
     if (body.auth_string.length > config.authStringLengthMax) throw wrongPassword();
-    const stored = account.auth_string_hash ?? undefined;
-    const isRight = await passwords.verify(stored, body.auth_string);
-    if (!isRight || stored === undefined || account.user_id === null) throw wrongPassword();
-    attempt.succeed();
-    if (passwords.isOutdated(stored)) await upgradeHash(services, account.user_id, stored, body.auth_string);
-    return account.user_id;
-  } catch (error) {
-    // Overload and a database that is away are no wrong password.
-    if (!(error instanceof ApiError) || error.status === 503) attempt.succeed();
-    throw error;
-  }
+    const { user_id, token_epoch, auth_string_hash } = account;
+    const isRight = await passwords.verify(auth_string_hash ?? undefined, body.auth_string);
+    if (!isRight || user_id === null || token_epoch === null || auth_string_hash === null) throw wrongPassword();
+    if (passwords.isOutdated(auth_string_hash)) {
+      await upgradeHash(services, user_id, auth_string_hash, body.auth_string);
+    }
+    return { user_id, token_epoch };
+  });
 }
 
 /** Rewrites a hash of the reference. Where the server has no time for it now, the next sign-in does it. */
@@ -202,11 +203,6 @@ function sessionCookies({ config }: Services, tokens: { access_token: string; re
     ...setCookie("x-access-token", tokens.access_token, config.accessTokenLifetimeMins * 60),
     ...setCookie("x-refresh-token", tokens.refresh_token, config.refreshTokenLifetimeDays * 86_400),
   ];
-}
-
-/** The same for an unknown address and a wrong password. */
-function wrongPassword(): ApiError {
-  return new ApiError("INCORRECT_CREDENTIAL", "The address or the password is wrong.");
 }
 
 /** The same for wrong, expired, used-up and voided passcodes. */

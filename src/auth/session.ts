@@ -26,8 +26,8 @@ export function issueTokens(services: Services, user_id: string, session_id: str
   const nowSecs = Math.floor(now() / 1000);
   const accessExpiration = nowSecs + config.accessTokenLifetimeMins * 60;
   const refreshExpiration = nowSecs + config.refreshTokenLifetimeDays * 86_400;
-  const access = tokens.issue({ type: "Access", user_id, session_id, expirationSecs: accessExpiration });
-  const refresh = tokens.issue({ type: "Refresh", user_id, session_id, expirationSecs: refreshExpiration });
+  const access = tokens.issue({ type: "Access", user_id, bound_to: session_id, expirationSecs: accessExpiration });
+  const refresh = tokens.issue({ type: "Refresh", user_id, bound_to: session_id, expirationSecs: refreshExpiration });
   return {
     access_token: access.text,
     refresh_token: refresh.text,
@@ -78,6 +78,15 @@ async function adoptReferenceToken(services: Services, presented: PresentedToken
 }
 
 /**
+ * Tells this process at once what `revoke_sessions` revoked; the others hear of it from the database.
+ *
+ * @param revoked_ids as the statement answered them
+ */
+export function forgetSessions({ revokedSessions }: Services, revoked_ids: readonly string[] | null | undefined): void {
+  for (const id of revoked_ids ?? []) revokedSessions.add(id);
+}
+
+/**
  * Ends the session of a refresh token: from now on its tokens are refused in every process.
  *
  * @throws ApiError CONFLICT_WITH_EXISTING when the token was used up before
@@ -101,8 +110,8 @@ export async function endSession(services: Services, presented: PresentedToken):
   if (!ended?.token_was_current) throw alreadyUsed();
 }
 
-/** When the last access token that was issued until now expires, microseconds since the epoch. */
-function accessTokensEnd(services: Services): bigint {
+/** When the last access token that was issued until now expires, microseconds since the Unix epoch. */
+export function accessTokensEnd(services: Services): bigint {
   return nowMicros(services) + BigInt(services.config.accessTokenLifetimeMins) * 60n * MICROS_PER_SEC;
 }
 

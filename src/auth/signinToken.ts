@@ -3,13 +3,18 @@ import type { Context } from "../http/endpoint.ts";
 import type { Services } from "../services.ts";
 import type { SigninToken } from "./messages.ts";
 
-/** Makes a sign-in token; its MAC is what passcodes are bound to. */
+/**
+ * Makes a sign-in token; its MAC is what passcodes are bound to.
+ *
+ * @param epoch the account's `token_epoch`: when that changes, the token is void
+ */
 export function issueSigninToken(
   { tokens, config, now }: Services,
   user_id: string,
+  epoch: string,
 ): { text: string; mac: Uint8Array } {
   const expirationSecs = Math.floor(now() / 1000) + config.signinTokenLifetimeMins * 60;
-  return tokens.issue({ type: "SignIn", user_id, expirationSecs });
+  return tokens.issue({ type: "SignIn", user_id, bound_to: epoch, expirationSecs });
 }
 
 /** Browsers get the token as a cookie and an empty body (accounts.md 3.1). */

@@ -1,4 +1,5 @@
 import schema from "../../sql/migrations/0001_schema.sql" with { type: "text" };
+import accounts from "../../sql/migrations/0002_accounts.sql" with { type: "text" };
 import type { Log } from "../log.ts";
 import type { Db } from "./query.ts";
 
@@ -9,7 +10,10 @@ export interface Migration {
 }
 
 /** Every file of `sql/migrations`, in order. A released migration is never edited; a new one goes at the end. */
-export const MIGRATIONS: readonly Migration[] = [{ version: 1, name: "schema", text: schema }];
+export const MIGRATIONS: readonly Migration[] = [
+  { version: 1, name: "schema", text: schema },
+  { version: 2, name: "accounts", text: accounts },
+];
 
 /** The database was migrated by a newer server than this one. */
 export class SchemaTooNew extends Error {

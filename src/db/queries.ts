@@ -1,6 +1,7 @@
 // Written by `bun run sql` from the files in sql/. Do not edit.
 import auth_adopt_refresh_token from "../../sql/auth/adopt_refresh_token.sql" with { type: "text" };
 import auth_blacklist_token from "../../sql/auth/blacklist_token.sql" with { type: "text" };
+import auth_count_link_mail from "../../sql/auth/count_link_mail.sql" with { type: "text" };
 import auth_create_challenge from "../../sql/auth/create_challenge.sql" with { type: "text" };
 import auth_end_session from "../../sql/auth/end_session.sql" with { type: "text" };
 import auth_put_otp from "../../sql/auth/put_otp.sql" with { type: "text" };
@@ -26,7 +27,7 @@ import user_upgrade_auth_string_hash from "../../sql/user/upgrade_auth_string_ha
 import { query } from "./query.ts";
 
 export const auth = {
-  /** Opens a session for a refresh token that the reference issued, and lists that token as used. 0 when it was used before or its user is gone. */
+  /** Opens a session for a refresh token that the reference issued, and lists that token as used. 0 when it was used before, its user is gone, or the user's sessions were revoked since. */
   adopt_refresh_token: query<
     { token_signature: Uint8Array; token_expiration: bigint; session_id: string; user_id: string; refresh_token_hash: Uint8Array; now: bigint; session_expiration: bigint },
     {  },
@@ -38,6 +39,12 @@ export const auth = {
     {  },
     "count"
   >("auth/blacklist_token", auth_blacklist_token, [["token_signature", 17], ["token_expiration", 1114]], "count"),
+  /** Counts a mail with a link, unless too many were sent to the account since period_floor. No row without an account. */
+  count_link_mail: query<
+    { user_id: string; purpose: string; now: bigint; period_floor: bigint; sent_max: number },
+    { was_counted: boolean; period_start: bigint | null },
+    "maybe"
+  >("auth/count_link_mail", auth_count_link_mail, [["user_id", 2950], ["purpose", 25], ["now", 1114], ["period_floor", 1114], ["sent_max", 21]], "maybe"),
   /** Stores a fresh sign-in challenge for an address, keeps the newest 16 of the address (decision A6), and reads what the client of that address must hash its password with. The columns are null when no account has the address. */
   create_challenge: query<
     { address_hmac: Uint8Array; nonce: number; expiration: bigint; now: bigint; email: string },
@@ -50,12 +57,12 @@ export const auth = {
     { token_was_current: boolean; processes_told: boolean },
     "maybe"
   >("auth/end_session", auth_end_session, [["session_id", 2950], ["user_id", 2950], ["presented_token_hash", 17], ["revoked_until", 1114]], "maybe"),
-  /** Replaces the passcode of an account for one purpose, unless too many were sent since period_floor (decision A7). No row when the account does not exist. */
+  /** Replaces the passcode of an account for one purpose, unless too many were sent since period_floor (decision A7). No row when the account does not exist, has another epoch than the sign-in token, or the token was used. */
   put_otp: query<
-    { user_id: string; purpose: string; otp_hmac: Uint8Array; expiration: bigint; attempts: number; now: bigint; period_floor: bigint; sent_max: number },
+    { user_id: string; epoch?: string | null | undefined; token_signature: Uint8Array; purpose: string; otp_hmac: Uint8Array; expiration: bigint; attempts: number; now: bigint; period_floor: bigint; sent_max: number },
     { email: string; was_stored: boolean; period_start: bigint | null },
     "maybe"
-  >("auth/put_otp", auth_put_otp, [["user_id", 2950], ["purpose", 25], ["otp_hmac", 17], ["expiration", 1114], ["attempts", 21], ["now", 1114], ["period_floor", 1114], ["sent_max", 21]], "maybe"),
+  >("auth/put_otp", auth_put_otp, [["user_id", 2950], ["epoch", 2950], ["token_signature", 17], ["purpose", 25], ["otp_hmac", 17], ["expiration", 1114], ["attempts", 21], ["now", 1114], ["period_floor", 1114], ["sent_max", 21]], "maybe"),
   /** Sessions that ended while access tokens of theirs may still be unexpired. */
   revoked_sessions: query<
     { now: bigint },
@@ -71,15 +78,15 @@ export const auth = {
   /** Removes the sign-in challenge that a client presents, and reads the account of the address. Of several requests with one challenge, one finds it. */
   take_challenge: query<
     { address_hmac: Uint8Array; nonce: number; now: bigint; email: string },
-    { challenge_was_valid: boolean; user_id: string | null; auth_string_hash: string | null },
+    { challenge_was_valid: boolean; user_id: string | null; auth_string_hash: string | null; token_epoch: string | null },
     "one"
   >("auth/take_challenge", auth_take_challenge, [["address_hmac", 17], ["nonce", 23], ["now", 1114], ["email", 25]], "one"),
-  /** Uses up a sign-in passcode, marks the account as verified, opens a session and reads what a device needs, in one step; a wrong passcode costs one of the attempts. No row when the passcode is wrong, expired, used up or voided. */
+  /** Uses up a sign-in passcode and its sign-in token, marks the account as verified, opens a session and reads what a device needs, in one step; a wrong passcode costs one of the attempts. No row when the passcode is wrong, expired, used up or voided, or when the token was used before or is of another epoch than the account. */
   verify_otp: query<
-    { user_id: string; otp_hmac: Uint8Array; now: bigint; session_id: string; refresh_token_hash: Uint8Array; session_expiration: bigint },
+    { user_id: string; epoch?: string | null | undefined; token_signature: Uint8Array; token_expiration: bigint; otp_hmac: Uint8Array; now: bigint; session_id: string; refresh_token_hash: Uint8Array; session_expiration: bigint },
     { preferences_encrypted: Uint8Array; preferences_version_nonce: bigint; user_keystore_encrypted: Uint8Array; user_keystore_version_nonce: bigint; password_encryption_key_salt: Uint8Array; password_encryption_key_mem_cost_kib: number; password_encryption_key_threads: number; password_encryption_key_iterations: number; encryption_key_encrypted_with_password: Uint8Array },
     "maybe"
-  >("auth/verify_otp", auth_verify_otp, [["user_id", 2950], ["otp_hmac", 17], ["now", 1114], ["session_id", 2950], ["refresh_token_hash", 17], ["session_expiration", 1114]], "maybe"),
+  >("auth/verify_otp", auth_verify_otp, [["user_id", 2950], ["epoch", 2950], ["token_signature", 17], ["token_expiration", 1114], ["otp_hmac", 17], ["now", 1114], ["session_id", 2950], ["refresh_token_hash", 17], ["session_expiration", 1114]], "maybe"),
 };
 
 export const category = {
@@ -158,24 +165,24 @@ export const entry = {
 };
 
 export const user = {
-  /** Makes an account, with its flags, preferences, keystore and first sign-in passcode. 0 when the address is taken. */
+  /** Makes an account, with its flags, preferences, keystore and first sign-in passcode. 0 when the address is taken. An account that never proved the address and whose passcode has expired gives way: nobody can keep an address from its owner by signing up with it. */
   create: query<
-    { id: string; email: string; auth_string_hash: string; auth_string_hash_salt: Uint8Array; auth_string_hash_mem_cost_kib: number; auth_string_hash_threads: number; auth_string_hash_iterations: number; password_encryption_key_salt: Uint8Array; password_encryption_key_mem_cost_kib: number; password_encryption_key_threads: number; password_encryption_key_iterations: number; recovery_key_hash_salt_for_encryption: Uint8Array; recovery_key_hash_salt_for_recovery_auth: Uint8Array; recovery_key_hash_mem_cost_kib: number; recovery_key_hash_threads: number; recovery_key_hash_iterations: number; recovery_key_auth_hash_rehashed: string; encryption_key_encrypted_with_password: Uint8Array; encryption_key_encrypted_with_recovery_key: Uint8Array; public_key_id: string; public_key: Uint8Array; verification_deadline: bigint; preferences_encrypted: Uint8Array; preferences_version_nonce: bigint; user_keystore_encrypted: Uint8Array; user_keystore_version_nonce: bigint; otp_hmac: Uint8Array; otp_expiration: bigint; otp_attempts: number; now: bigint },
+    { id: string; email: string; auth_string_hash: string; auth_string_hash_salt: Uint8Array; auth_string_hash_mem_cost_kib: number; auth_string_hash_threads: number; auth_string_hash_iterations: number; password_encryption_key_salt: Uint8Array; password_encryption_key_mem_cost_kib: number; password_encryption_key_threads: number; password_encryption_key_iterations: number; recovery_key_hash_salt_for_encryption: Uint8Array; recovery_key_hash_salt_for_recovery_auth: Uint8Array; recovery_key_hash_mem_cost_kib: number; recovery_key_hash_threads: number; recovery_key_hash_iterations: number; recovery_key_auth_hash_rehashed: string; encryption_key_encrypted_with_password: Uint8Array; encryption_key_encrypted_with_recovery_key: Uint8Array; public_key_id: string; public_key: Uint8Array; verification_deadline: bigint; preferences_encrypted: Uint8Array; preferences_version_nonce: bigint; user_keystore_encrypted: Uint8Array; user_keystore_version_nonce: bigint; otp_hmac: Uint8Array; otp_expiration: bigint; otp_attempts: number; now: bigint; token_epoch: string },
     {  },
     "count"
-  >("user/create", user_create, [["id", 2950], ["email", 25], ["auth_string_hash", 25], ["auth_string_hash_salt", 17], ["auth_string_hash_mem_cost_kib", 23], ["auth_string_hash_threads", 23], ["auth_string_hash_iterations", 23], ["password_encryption_key_salt", 17], ["password_encryption_key_mem_cost_kib", 23], ["password_encryption_key_threads", 23], ["password_encryption_key_iterations", 23], ["recovery_key_hash_salt_for_encryption", 17], ["recovery_key_hash_salt_for_recovery_auth", 17], ["recovery_key_hash_mem_cost_kib", 23], ["recovery_key_hash_threads", 23], ["recovery_key_hash_iterations", 23], ["recovery_key_auth_hash_rehashed", 25], ["encryption_key_encrypted_with_password", 17], ["encryption_key_encrypted_with_recovery_key", 17], ["public_key_id", 2950], ["public_key", 17], ["verification_deadline", 1114], ["preferences_encrypted", 17], ["preferences_version_nonce", 20], ["user_keystore_encrypted", 17], ["user_keystore_version_nonce", 20], ["otp_hmac", 17], ["otp_expiration", 1114], ["otp_attempts", 21], ["now", 1114]], "count"),
+  >("user/create", user_create, [["id", 2950], ["email", 25], ["auth_string_hash", 25], ["auth_string_hash_salt", 17], ["auth_string_hash_mem_cost_kib", 23], ["auth_string_hash_threads", 23], ["auth_string_hash_iterations", 23], ["password_encryption_key_salt", 17], ["password_encryption_key_mem_cost_kib", 23], ["password_encryption_key_threads", 23], ["password_encryption_key_iterations", 23], ["recovery_key_hash_salt_for_encryption", 17], ["recovery_key_hash_salt_for_recovery_auth", 17], ["recovery_key_hash_mem_cost_kib", 23], ["recovery_key_hash_threads", 23], ["recovery_key_hash_iterations", 23], ["recovery_key_auth_hash_rehashed", 25], ["encryption_key_encrypted_with_password", 17], ["encryption_key_encrypted_with_recovery_key", 17], ["public_key_id", 2950], ["public_key", 17], ["verification_deadline", 1114], ["preferences_encrypted", 17], ["preferences_version_nonce", 20], ["user_keystore_encrypted", 17], ["user_keystore_version_nonce", 20], ["otp_hmac", 17], ["otp_expiration", 1114], ["otp_attempts", 21], ["now", 1114], ["token_epoch", 2950]], "count"),
   /** Whether there is any account at all. */
   has_any: query<
     {  },
     { has_any: boolean },
     "one"
   >("user/has_any", user_has_any, [], "one"),
-  /** Whether an account has this address, to be asked before the expensive hashing. The insert decides. */
+  /** Whether an account has this address that would not give way to a new one (create.sql), to be asked before the expensive hashing. The insert decides. */
   is_address_taken: query<
-    { email: string },
+    { email: string; now: bigint },
     { is_taken: boolean },
     "one"
-  >("user/is_address_taken", user_is_address_taken, [["email", 25]], "one"),
+  >("user/is_address_taken", user_is_address_taken, [["email", 25], ["now", 1114]], "one"),
   /** Rewrites a password hash of the reference in the present scheme, unless the password was changed meanwhile. */
   upgrade_auth_string_hash: query<
     { user_id: string; previous_hash: string; next_hash: string },

@@ -29,6 +29,8 @@ import type { RevokedSessions } from "./revokedSessions.ts";
 export interface TokenNeeds {
   /** An access token: a signed-in user. */
   user?: true;
+  /** An access token that may be missing: one that is expired or not valid counts as missing. */
+  userIfSent?: true;
   signIn?: true;
   refresh?: true;
   /** A container access token; "write" refuses read-only keys. */
@@ -38,6 +40,7 @@ export interface TokenNeeds {
 /** What a route gets for each token that it asked for. */
 export interface Proofs {
   user: PresentedToken;
+  userIfSent: PresentedToken | undefined;
   signIn: PresentedToken;
   refresh: PresentedToken;
   container: ContainerAccess;
@@ -114,6 +117,15 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
     };
   }
 
+  function openUserTokenIfSent(request: Request, cookies: Cookies): PresentedToken | undefined {
+    try {
+      return openUserToken("user", request, cookies)();
+    } catch (error) {
+      if (error instanceof ApiError) return undefined;
+      throw error;
+    }
+  }
+
   function verifyUserToken(token: DecodedUserToken, type: TokenType): UserToken {
     const verified = tokens.verify(token, type, nowSecs());
     if (type === "Access") verifiedAccessTokens.set(token.text, verified);
@@ -121,7 +133,8 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
   }
 
   function requireLiveSession(token: UserToken): UserToken {
-    if (token.session_id !== undefined && revokedSessions.has(token.session_id)) throw expired();
+    // Tokens of the reference name no session; the account's own id is listed for them.
+    if (revokedSessions.has(token.session_id ?? token.user_id)) throw expired();
     return token;
   }
 
@@ -206,12 +219,14 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
   return {
     open(needs, request, cookies) {
       const user = needs.user && openUserToken("user", request, cookies)();
+      const userIfSent = needs.userIfSent && openUserTokenIfSent(request, cookies);
       const signIn = needs.signIn && openUserToken("signIn", request, cookies);
       const refresh = needs.refresh && openUserToken("refresh", request, cookies);
       const container = needs.container && openContainerToken(needs.container, request, cookies);
       return async () =>
         ({
           user,
+          userIfSent,
           signIn: signIn?.(),
           refresh: refresh?.(),
           container: await container?.(),

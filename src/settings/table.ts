@@ -16,8 +16,10 @@ import {
   networks,
   oneOf,
   secretBytes,
+  signupPolicy,
   text,
   textOrEmpty,
+  webAddress,
 } from "./types.ts";
 
 const U32_MAX = 4_294_967_295;
@@ -34,6 +36,11 @@ const HASH_MEMORY_MIN_KIB = 19_456;
 /** Where mail relays listen, by ENTRIES_SMTP_SECURITY. */
 const SMTP_PORTS: Readonly<Record<string, string>> = { starttls: "587", tls: "465", plain: "25" };
 
+/** The host of a web address; undefined when it is none. */
+function hostOf(url: string | undefined): string | undefined {
+  return URL.canParse(url ?? "") ? new URL(url ?? "").hostname : undefined;
+}
+
 const SERVER = {
   bindAddress: setting(
     "ENTRIES_BIND_ADDRESS",
@@ -46,6 +53,12 @@ const SERVER = {
     integer(0, 65_535),
     "9000",
     "TCP port to listen on; 0 takes a free one. The option --port wins.",
+  ),
+  publicUrl: setting(
+    "ENTRIES_PUBLIC_URL",
+    webAddress,
+    (read) => `http://127.0.0.1:${read("ENTRIES_PORT")}`,
+    "Where clients reach this server, the base of the links in mails. Default: http://127.0.0.1 and the port.",
   ),
   dataDir: setting(
     "ENTRIES_DATA_DIR",
@@ -136,6 +149,44 @@ const SECRETS = {
   ),
 };
 
+const ACCOUNTS = {
+  signup: setting(
+    "ENTRIES_SIGNUP",
+    signupPolicy,
+    "open",
+    "Who may make an account: open, closed, or the domains of the addresses that may, separated by commas.",
+  ),
+  userDeletionUrl: optional(
+    "ENTRIES_USER_DELETION_URL",
+    webAddress,
+    "Base of the link that confirms the deletion of an account. Default: /account/deletion under ENTRIES_PUBLIC_URL.",
+  ),
+  userDeletionDelayDays: setting(
+    "ENTRIES_USER_DELETION_DELAY_DAYS",
+    integer(0, 3650),
+    "7",
+    "Days from that confirmation to the deletion, in which it can be cancelled.",
+  ),
+  containersMax: setting(
+    "ENTRIES_MAX_CONTAINERS",
+    integer(1, 100_000),
+    "5000",
+    "Most containers that one request may name: a bulk upload, or the deletion of an account.",
+  ),
+  passkeyDomain: setting(
+    "ENTRIES_PASSKEY_DOMAIN",
+    host,
+    (read) => hostOf(read("ENTRIES_PUBLIC_URL")),
+    "The domain that passkeys are bound to (WebAuthn's RP ID). Changing it makes all of them useless. Default: the host of ENTRIES_PUBLIC_URL.",
+  ),
+  passkeyOrigins: setting(
+    "ENTRIES_PASSKEY_ORIGINS",
+    list,
+    "",
+    "Further origins of apps whose passkeys are accepted, like https://app.example.org or android:apk-key-hash:…, separated by commas; ENTRIES_PUBLIC_URL and ENTRIES_CORS_ALLOWED_ORIGINS always are.",
+  ),
+};
+
 const PASSWORDS = {
   authStringHashIterations: setting(
     "ENTRIES_AUTH_STRING_HASH_ITERATIONS",
@@ -193,6 +244,18 @@ const LIFETIMES = {
     integer(1, YEAR_MINS),
     "30",
     "Minutes between the password and the passcode of a sign-in.",
+  ),
+  userDeletionTokenLifetimeDays: setting(
+    "ENTRIES_USER_DELETION_TOKEN_LIFETIME_DAYS",
+    integer(1, 3650),
+    "7",
+    "Lifetime of the link that confirms the deletion of an account, in days.",
+  ),
+  emailChangeTokenLifetimeHours: setting(
+    "ENTRIES_EMAIL_CHANGE_TOKEN_LIFETIME_HOURS",
+    integer(1, 8760),
+    "24",
+    "Lifetime of the link that confirms a new address, in hours.",
   ),
   unverifiedUserAgeMaxDays: setting(
     "ENTRIES_CLEAR_UNVERIFIED_USERS_MAX_USER_AGE_DAYS",
@@ -306,6 +369,31 @@ const LIMITS = {
   ),
 };
 
+/** How often each job runs. The reference had no defaults; these are the values of its sample file, or shorter. */
+const JOBS = {
+  jobs: {
+    clearExpiredOtpsSecs: jobPeriod("CLEAR_EXPIRED_OTPS", "900", "one-time passcodes and challenges that expired"),
+    clearExpiredSessionsSecs: jobPeriod("CLEAR_EXPIRED_SESSIONS", "3600", "sessions that expired"),
+    clearUnverifiedUsersSecs: jobPeriod("CLEAR_UNVERIFIED_USERS", "7200", "accounts whose address was never proven"),
+    deleteUsersSecs: jobPeriod("DELETE_USERS", "3600", "accounts whose deletion is due"),
+    clearOldUserDeletionRequestsSecs: jobPeriod(
+      "CLEAR_OLD_USER_DELETION_REQUESTS",
+      "3540",
+      "deletion requests that were never confirmed",
+    ),
+    unblacklistExpiredTokensSecs: jobPeriod("UNBLACKLIST_EXPIRED_TOKENS", "86400", "used tokens that expired"),
+  },
+};
+
+function jobPeriod(name: string, defaultSecs: string, what: string) {
+  return setting(
+    `ENTRIES_${name}_JOB_FREQUENCY_SECS`,
+    integer(0, 3650 * DAY_SECS),
+    defaultSecs,
+    `Seconds between two runs of the job that removes ${what}; 0: as often as jobs are looked at.`,
+  );
+}
+
 const MAIL = {
   relay: {
     host: optional(
@@ -383,10 +471,12 @@ export const GROUPS = [
   { title: "Server", settings: SERVER },
   { title: "Database", settings: DATABASE },
   { title: "Secrets (made at the first start with the embedded database)", settings: SECRETS },
+  { title: "Accounts", settings: ACCOUNTS },
   { title: "Password hashing", settings: PASSWORDS },
   { title: "Lifetimes", settings: LIFETIMES },
   { title: "Sizes and counts", settings: SIZES },
   { title: "Request limits", settings: LIMITS },
+  { title: "Jobs", settings: JOBS },
   { title: "Mail", settings: MAIL },
   { title: "Switches of the reference server, for old files", settings: OLD_SWITCHES },
 ] as const;
@@ -395,10 +485,12 @@ export const SETTINGS = {
   ...SERVER,
   ...DATABASE,
   ...SECRETS,
+  ...ACCOUNTS,
   ...PASSWORDS,
   ...LIFETIMES,
   ...SIZES,
   ...LIMITS,
+  ...JOBS,
   ...MAIL,
   ...OLD_SWITCHES,
 };

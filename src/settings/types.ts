@@ -94,6 +94,25 @@ export const mailbox: SettingType<Mailbox> = type("an address like Entries <entr
   return ADDRESS.test(address) ? { name: (quotedName ?? plainName ?? "").trim(), address } : undefined;
 });
 
+/** The address of a site or page, without query and fragment; the value has no slash at its end. */
+export const webAddress: SettingType<string> = type("a web address like https://entries.example.org", (text) => {
+  if (!/^https?:\/\/[^\s?#@]+$/i.test(text) || !URL.canParse(text)) return undefined;
+  return text.replace(/\/+$/, "");
+});
+
+/** Who may make an account: everybody, nobody, or addresses of these domains (decision A15). */
+export type SignupPolicy = "open" | "closed" | { domains: readonly string[] };
+
+export const signupPolicy: SettingType<SignupPolicy> = type(
+  "open, closed, or e-mail domains separated by commas, like example.org,example.com",
+  (text) => {
+    if (text === "open" || text === "closed") return text;
+    const domains = splitList(text.toLowerCase());
+    const areDomains = domains.every((domain) => HOST_LABELS.test(domain) && domain.includes("."));
+    return domains.length > 0 && areDomains ? { domains } : undefined;
+  },
+);
+
 const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 /** The URL of a PostgreSQL database; several hosts may be given, separated by commas. The value is the text itself. */

@@ -2,9 +2,9 @@ import { user as queries } from "../db/queries.ts";
 import type { Db } from "../db/query.ts";
 import { ApiError } from "../errors.ts";
 
-/** @throws ApiError CONFLICT_WITH_EXISTING */
-export async function requireFreeAddress(db: Db, email: string): Promise<void> {
-  const { is_taken } = await queries.is_address_taken(db, { email });
+/** @param now microseconds since the Unix epoch @throws ApiError CONFLICT_WITH_EXISTING */
+export async function requireFreeAddress(db: Db, email: string, now: bigint): Promise<void> {
+  const { is_taken } = await queries.is_address_taken(db, { email, now });
   if (is_taken) throw addressIsTaken();
 }
 

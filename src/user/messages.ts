@@ -1,5 +1,5 @@
 /** What an account's own routes say on the wire (messages.md). */
-import { bool, bytes, int32, int64, string, uint64, uuid } from "../wire/field.ts";
+import { bytes, int32, int64, string, uuid } from "../wire/field.ts";
 import { defineMessage, type MessageType } from "../wire/message.ts";
 
 export const NewUser = defineMessage("NewUser", {
@@ -30,40 +30,6 @@ export const NewUser = defineMessage("NewUser", {
 });
 export type NewUser = MessageType<typeof NewUser>;
 
-export const AuthStringAndEncryptedPasswordUpdate = defineMessage("AuthStringAndEncryptedPasswordUpdate", {
-  user_email: string(1),
-  otp: string(2),
-  new_auth_string: bytes(3),
-  auth_string_hash_salt: bytes(4),
-  auth_string_hash_mem_cost_kib: int32(5),
-  auth_string_hash_threads: int32(6),
-  auth_string_hash_iterations: int32(7),
-  password_encryption_key_salt: bytes(8),
-  password_encryption_key_mem_cost_kib: int32(9),
-  password_encryption_key_threads: int32(10),
-  password_encryption_key_iterations: int32(11),
-  encrypted_encryption_key: bytes(12),
-});
-export type AuthStringAndEncryptedPasswordUpdate = MessageType<typeof AuthStringAndEncryptedPasswordUpdate>;
-
-export const RecoveryKeyUpdate = defineMessage("RecoveryKeyUpdate", {
-  otp: string(1),
-  recovery_key_hash_salt_for_encryption: bytes(2),
-  recovery_key_hash_salt_for_recovery_auth: bytes(3),
-  recovery_key_hash_mem_cost_kib: int32(4),
-  recovery_key_hash_threads: int32(5),
-  recovery_key_hash_iterations: int32(6),
-  recovery_key_auth_hash: bytes(7),
-  encrypted_encryption_key: bytes(8),
-});
-export type RecoveryKeyUpdate = MessageType<typeof RecoveryKeyUpdate>;
-
-export const EmailChangeRequest = defineMessage("EmailChangeRequest", {
-  new_email: string(1),
-  auth_string: bytes(2),
-});
-export type EmailChangeRequest = MessageType<typeof EmailChangeRequest>;
-
 export const NewUserPublicKey = defineMessage("NewUserPublicKey", {
   id: uuid(1),
   value: bytes(2),
@@ -76,14 +42,3 @@ export const UserPublicKey = defineMessage("UserPublicKey", {
   value: bytes(2),
 });
 export type UserPublicKey = MessageType<typeof UserPublicKey>;
-
-export const VerificationEmailSent = defineMessage("VerificationEmailSent", {
-  email_sent: bool(1),
-  email_token_lifetime_hours: uint64(2),
-});
-export type VerificationEmailSent = MessageType<typeof VerificationEmailSent>;
-
-export const IsUserListedForDeletion = defineMessage("IsUserListedForDeletion", {
-  value: bool(1),
-});
-export type IsUserListedForDeletion = MessageType<typeof IsUserListedForDeletion>;

@@ -15,6 +15,7 @@ import {
   signUpBodyBytesMax,
 } from "../http/sizes.ts";
 import { nowMicros } from "../services.ts";
+import type { SignupPolicy } from "../settings/types.ts";
 import { createUser, requireFreeAddress } from "./dao.ts";
 import { requireHashParameters, requireNotEmpty, requireSalt, SALT_BYTES_MAX } from "./hashParameters.ts";
 import { NewUser } from "./messages.ts";
@@ -38,19 +39,22 @@ export const userRoutes = [
       const { services, body } = context;
       const { db, passwords } = services;
       const email = requireAcceptable(body, services.config);
+      requireMayJoin(email, services.config.signup);
       services.mailer.requireRoom(); // an account whose passcode cannot be mailed must not be made
-      await requireFreeAddress(db, email); // before the expensive part; the insert decides
+      await requireFreeAddress(db, email, nowMicros(services)); // before the expensive part; the insert decides
       const [auth_string_hash, recovery_key_auth_hash_rehashed] = await Promise.all([
         passwords.hash(body.auth_string),
         passwords.hash(body.recovery_key_auth_hash),
       ]);
       const id = randomUUID();
-      const token = issueSigninToken(services, id);
+      const token_epoch = randomUUID();
+      const token = issueSigninToken(services, id, token_epoch);
       const otp = newOtp();
       const now = nowMicros(services);
       await createUser(db, {
         ...body,
         id,
+        token_epoch,
         email,
         auth_string_hash,
         recovery_key_auth_hash_rehashed,
@@ -65,6 +69,15 @@ export const userRoutes = [
     },
   ),
 ];
+
+/** Who may make an account is the operator's choice (decision A15). @throws ApiError USER_DISALLOWED */
+function requireMayJoin(email: string, policy: SignupPolicy): void {
+  if (policy === "open") return;
+  if (policy === "closed") throw new ApiError("USER_DISALLOWED", "This server takes no new accounts.");
+  const domain = email.slice(email.indexOf("@") + 1);
+  if (policy.domains.includes(domain)) return;
+  throw new ApiError("USER_DISALLOWED", "This server takes new accounts only from certain e-mail domains.");
+}
 
 /**
  * Sizes first, then form and ranges (decision W8).

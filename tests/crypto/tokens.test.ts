@@ -44,7 +44,7 @@ describe("tokens of the reference, accounts.md 14", () => {
 describe("tokens of our own, decision A2", () => {
   const session_id = randomUUID();
   const issue = (type: TokenType, expirationSecs = FAR) =>
-    tokens.issue({ type, user_id: USER, session_id, expirationSecs });
+    tokens.issue({ type, user_id: USER, bound_to: session_id, expirationSecs });
 
   test("a token verifies and says what it was made of", () => {
     expect(verify(issue("Access").text)).toMatchObject({ user_id: USER, session_id, expirationSecs: FAR });

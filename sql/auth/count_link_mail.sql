@@ -1,0 +1,19 @@
+-- Counts a mail with a link, unless too many were sent to the account since period_floor. No row without an account.
+-- params: user_id, purpose, now, period_floor, sent_max
+-- returns: maybe
+-- nullable: period_start
+-- never null: was_counted
+with counted as (
+  insert into user_otps as sent (user_id, purpose, expiration, attempts_left, period_start, sent_in_period)
+  select id, $2, $3, 0, $3, 1 from users where id = $1
+  on conflict (user_id, purpose) do update set
+    expiration = excluded.expiration,
+    period_start = case when sent.period_start <= $4 then excluded.period_start else sent.period_start end,
+    sent_in_period = case when sent.period_start <= $4 then 1 else sent.sent_in_period + 1 end
+  where sent.period_start <= $4 or sent.sent_in_period < $5
+  returning user_id
+)
+select exists (select from counted) as was_counted, user_otps.period_start
+from users
+left join user_otps on user_otps.user_id = users.id and user_otps.purpose = $2
+where users.id = $1

@@ -136,6 +136,12 @@ describe("types", () => {
     ["ENTRIES_EMAIL_FROM_ADDR", '"Entries, Inc." <a@b.c>', "emailFrom", { name: "Entries, Inc.", address: "a@b.c" }],
     ["ENTRIES_EMAIL_FROM_ADDR", "a@b.c", "emailReplyTo", { name: "", address: "a@b.c" }],
     ["ENTRIES_LIMITER_WARN_EVERY_OVER_LIMIT", "0", "limiterWarnEvery", 0],
+    ["ENTRIES_PORT", "8000", "publicUrl", "http://127.0.0.1:8000"],
+    ["ENTRIES_PUBLIC_URL", "https://entries.example.org/app/", "publicUrl", "https://entries.example.org/app"],
+    ["ENTRIES_PUBLIC_URL", "https://entries.example.org:8443", "passkeyDomain", "entries.example.org"],
+    ["ENTRIES_SIGNUP", "closed", "signup", "closed"],
+    ["ENTRIES_SIGNUP", "Example.org, a.b", "signup", { domains: ["example.org", "a.b"] }],
+    ["ENTRIES_USER_DELETION_DELAY_DAYS", "0", "userDeletionDelayDays", 0],
   ];
   test.each(accepted)("P3: %s=%p is read (%s)", (env, text, key, value) => {
     expect(configOf({ [env]: text })[key]).toEqual(value as never);
@@ -143,6 +149,13 @@ describe("types", () => {
 
   const refused: [env: string, text: string][] = [
     ["ENTRIES_PORT", "65536"],
+    ["ENTRIES_PUBLIC_URL", "entries.example.org"],
+    ["ENTRIES_PUBLIC_URL", "https://entries.example.org/?a=b"],
+    ["ENTRIES_PUBLIC_URL", "javascript:alert(1)"],
+    ["ENTRIES_SIGNUP", "nobody"],
+    ["ENTRIES_SIGNUP", "open, example.org"],
+    ["ENTRIES_SIGNUP", ","],
+    ["ENTRIES_PASSKEY_DOMAIN", "https://example.org"],
     ["ENTRIES_PORT", "-1"],
     ["ENTRIES_PORT", " 80"],
     ["ENTRIES_PORT", "8_0"],
@@ -174,7 +187,10 @@ describe("types", () => {
     expect(problems[0]).toStartWith(`${env} must be `);
   });
 
-  const lifetimes = settingsOf(SETTINGS).filter(({ env }) => /_(MINS|DAYS|SECS)$/.test(env));
+  // No delay at all and a job at every tick are choices.
+  const lifetimes = settingsOf(SETTINGS).filter(
+    ({ env }) => /_(MINS|DAYS|HOURS|SECS)$/.test(env) && !/_DELAY_DAYS$|_JOB_FREQUENCY_SECS$/.test(env),
+  );
   test("P3: a lifetime or period of zero is refused", () => {
     expect(lifetimes.length).toBeGreaterThan(20);
     for (const { env } of lifetimes)
@@ -477,7 +493,7 @@ describe("names", () => {
     expect("problems" in result ? result.problems : []).toEqual([]);
     expect(result.warnings).toEqual([expect.stringContaining("No mail is sent")]);
     expect(result.ignored).toContain("ENTRIES_ACTIX_WORKER_COUNT");
-    expect(result.ignored).toContain("ENTRIES_USER_DELETION_URL");
+    expect(result.ignored).not.toContain("ENTRIES_USER_DELETION_URL");
     expect(result.ignored).not.toContain("ENTRIES_MAX_SMTP_CONNECTIONS");
   });
 

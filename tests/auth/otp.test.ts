@@ -225,19 +225,38 @@ describe("sign-in tokens", () => {
 });
 
 describe("sending a passcode again", () => {
-  test("7.6: it replaces the previous one, also when that one has expired or was used", async () => {
+  test("7.6: it replaces the previous one, also when that one has expired", async () => {
     const { user, signinToken, otp: first } = await createUnverified(server);
     expectEmptyOk(await resend(signinToken));
     const second = server.otpFor(user.email);
     await expectWrong(signinToken, first);
-    expect((await verify(signinToken, second)).status).toBe(200);
-
-    expectEmptyOk(await resend(signinToken));
-    const third = server.otpFor(user.email);
     server.clock.aheadMs += 11 * MINUTE_MS;
-    await expectWrong(signinToken, third);
+    await expectWrong(signinToken, second);
     expectEmptyOk(await resend(signinToken));
     expect((await verify(signinToken, server.otpFor(user.email))).status).toBe(200);
+  });
+
+  test("S21: a sign-in token that opened a session gets no further passcode and opens no other session", async () => {
+    const { user, signinToken, otp } = await createUnverified(server);
+    const other = await signInAgain(server, user);
+    const useful = await signInAgain(server, user);
+    expect((await verify(useful.signinToken, useful.otp)).status).toBe(200);
+    const letters = server.letters.length;
+
+    expectError(await resend(useful.signinToken), "TOKEN_EXPIRED");
+    expect(server.letters.length).toBe(letters);
+    // Whatever passcode the account has, that token is used up.
+    expectEmptyOk(await resend(other.signinToken));
+    await expectWrong(useful.signinToken, server.otpFor(user.email));
+    await expectWrong(signinToken, otp);
+    expect((await verify(other.signinToken, server.otpFor(user.email))).status).toBe(200);
+  });
+
+  test("S21: of requests at once with one token and passcode, one opens a session", async () => {
+    const { user, signinToken, otp } = await createUnverified(server);
+    const answers = await Promise.all(Array.from({ length: 6 }, () => verify(signinToken, otp)));
+    expect(countByStatus(answers)).toEqual({ "200": 1, "401 INCORRECT_CREDENTIAL": 5 });
+    expect(await sessionsOf(await userIdOf(server, user))).toBe(1);
   });
 
   test("A7: five are sent per 15 minutes, the next is TOO_MANY_ATTEMPTS with Retry-After and voids nothing", async () => {
@@ -253,8 +272,9 @@ describe("sending a passcode again", () => {
     expect(server.letters.length).toBe(letters);
     expect((await verify(signinToken, server.otpFor(user.email))).status).toBe(200);
 
+    expectError(await server.client().signIn(user.email, user.auth_string), "TOO_MANY_ATTEMPTS");
     server.clock.aheadMs += waitSecs * SECOND_MS;
-    expectEmptyOk(await resend(signinToken));
+    expect((await server.client().signIn(user.email, user.auth_string)).status).toBe(200);
   });
 
   test("A7: at sign-in the limit is told only after the right password", async () => {
@@ -284,7 +304,7 @@ describe("sending a passcode again", () => {
   test("7.6: an account that is gone gets no passcode and no session", async () => {
     const { user, signinToken, otp } = await createUnverified(server);
     await server.db`delete from users where email = ${user.email}`;
-    expectError(await resend(signinToken), "INCORRECT_CREDENTIAL");
+    expectError(await resend(signinToken), "TOKEN_EXPIRED");
     await expectWrong(signinToken, otp);
   });
 });

@@ -68,13 +68,27 @@ async function fill(db: Db): Promise<void> {
     .simple();
 }
 
-/** Rows as JSON without what the migration changes on purpose. */
+/** Columns that the migrations take away or add. */
+const CHANGED_COLUMNS = [
+  "created_timestamp",
+  "is_verified",
+  "verification_deadline",
+  "sequence",
+  "token_epoch",
+  "refuses_reference_tokens",
+  "claimed_until",
+  "last_result",
+  "last_duration_ms",
+  "failed_runs",
+];
+
+/** Rows as JSON without what the migrations change on purpose. */
 async function contents(db: Db): Promise<Record<string, unknown>> {
   const tables: Record<string, unknown> = {};
   for (const table of KEPT_TABLES) {
     const rows = await db.unsafe(
-      `select to_jsonb(t) - array['created_timestamp', 'is_verified', 'verification_deadline', 'sequence'] as row
-       from ${table} t order by to_jsonb(t)::text`,
+      `select row from (select to_jsonb(t) - array['${CHANGED_COLUMNS.join("', '")}'] as row from ${table} t) as kept
+       order by row::text`,
     );
     tables[table] = rows.map(({ row }) => JSON.parse(String(row).startsWith("{") ? String(row) : JSON.stringify(row)));
   }
@@ -194,7 +208,8 @@ describe("migrations", () => {
 
   test("a migration that fails leaves nothing behind", async () => {
     const { db } = await createTestDatabase();
-    const broken = { version: 2, name: "broken", text: "create table half (id int); select 1 / 0;" };
+    const newest = MIGRATIONS.length;
+    const broken = { version: newest + 1, name: "broken", text: "create table half (id int); select 1 / 0;" };
 
     expect(
       await migrate(db, silentLog, [...MIGRATIONS, broken]).then(
@@ -202,7 +217,7 @@ describe("migrations", () => {
         () => "failed",
       ),
     ).toBe("failed");
-    expect(await schemaVersion(db)).toBe(1);
+    expect(await schemaVersion(db)).toBe(newest);
     expect((await db.unsafe("select to_regclass('half') as found"))[0]?.found).toBeNull();
     expect(await migrate(db, silentLog)).toEqual([]); // the connection is usable and the lock is free
   });

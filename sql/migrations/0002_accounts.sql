@@ -142,6 +142,31 @@ create table second_factor_attempts (
   failures integer not null
 );
 
+-- Indexes: the reference's repeat primary keys and some of ours. Of several on the same columns one is enough.
+do $$
+declare
+  surplus regclass;
+begin
+  for surplus in
+    select indexrelid::regclass
+    from (
+      select
+        indexrelid,
+        indisunique,
+        row_number() over (
+          partition by indrelid, indkey::text, indclass::text, pg_get_expr(indpred, indrelid)
+          order by indisprimary desc, indisunique desc, indexrelid desc
+        ) as place
+      from pg_index
+      where indrelid in (select oid from pg_class where relnamespace = current_schema()::regnamespace)
+        and indexprs is null
+    ) as ranked
+    where place > 1 and not indisunique
+  loop
+    execute format('drop index %s', surplus);
+  end loop;
+end $$;
+
 -- Jobs (decision P10)
 
 -- last_run_timestamp is when the last run began. A run is claimed until claimed_until, so that one process at a time

@@ -113,6 +113,33 @@ describe("a database of the reference is adopted (decisions, second promise)", (
     expect(await contents(db)).toEqual(withLowerCasedAddress(before));
   });
 
+  test("E6: no two indexes are on the same columns", async () => {
+    const rows = await db.unsafe(
+      `select indrelid::regclass::text as table_name, indkey::text as columns, count(*)::int as count from pg_index
+       where indrelid in (select oid from pg_class where relnamespace = 'public'::regnamespace) and indexprs is null
+       group by indrelid, indkey::text, pg_get_expr(indpred, indrelid) having count(*) > 1`,
+    );
+    expect([...rows]).toEqual([]);
+  });
+
+  test("E6: what jobs look for by time has an index", async () => {
+    const rows = await db.unsafe(
+      `select indrelid::regclass::text || '.' || attname as column from pg_index
+       join pg_attribute on attrelid = indrelid and attnum = indkey[0]`,
+    );
+    const columns = rows.map(({ column }) => column);
+    for (const column of [
+      "blacklisted_tokens.token_expiration",
+      "user_deletion_requests.ready_for_deletion_time",
+      "user_deletion_request_container_keys.delete_me_time",
+      "user_otps.expiration",
+      "users.verification_deadline",
+      "sessions.expiration",
+    ]) {
+      expect(columns).toContain(column);
+    }
+  });
+
   test("A13: a verified account has no deadline, an unverified one has seven days from its creation", async () => {
     const rows = await db.unsafe("select id, verification_deadline::text as deadline from users order by id");
 

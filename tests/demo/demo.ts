@@ -21,6 +21,7 @@ import {
 } from "../support/executable.ts";
 import { Outbox } from "../support/outbox.ts";
 import { UNLIMITED } from "../support/socket.ts";
+import { AccountStory } from "./account.ts";
 import { type BudgetRow, readBudget } from "./budget.ts";
 import { type Interrupted, settleUnanswered, writeUntilKilled } from "./crash.ts";
 import { demand, Household } from "./household.ts";
@@ -76,6 +77,11 @@ async function tellStory(base: string, encoding: Encoding, outbox: Outbox, rows:
   for (const device of [household.laptop, household.phone]) await compare(household, device);
   say(`  both devices read it all again: ${count(household.expected.size)} rows are right, edits included`);
   return household;
+}
+
+async function tellAccountStory(base: string, encoding: Encoding, outbox: Outbox): Promise<void> {
+  say(`\nAn account whose devices speak ${NAMES[encoding]}:`);
+  await new AccountStory(base, encoding, outbox, say).tell();
 }
 
 async function changeAtOnce(household: Household): Promise<void> {
@@ -180,6 +186,7 @@ async function demo(work: string, given: string | undefined): Promise<void> {
   const outbox = new Outbox(dataDir);
   const households: Household[] = [];
   for (const encoding of ENCODINGS) households.push(await tellStory(base, encoding, outbox, rows));
+  for (const encoding of ENCODINGS) await tellAccountStory(base, encoding, outbox);
   const interrupted = await crash(server, dataDir, households);
 
   server = start(executable, folder, new URL(base).port);

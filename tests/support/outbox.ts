@@ -16,7 +16,7 @@ export class Outbox {
   }
 
   /**
-   * Waits for a mail to this address that was not read yet.
+   * Waits for a mail to this address with a passcode that was not read yet.
    * @returns its passcode, 8 digits
    */
   async passcodeFor(address: string): Promise<string> {
@@ -27,10 +27,9 @@ export class Outbox {
         if (!headers.get("to")?.includes(address)) continue;
         this.#read.add(name);
         const [, first, second] = /^ +(\d{4}) (\d{4})\s*$/m.exec(parts[0]?.body ?? "") ?? [];
-        if (first === undefined || second === undefined) throw new Error(`there is no passcode in the mail ${name}`);
-        return first + second;
+        if (first !== undefined && second !== undefined) return first + second; // others are notices
       }
-      if (performance.now() > deadline) throw new Error(`no mail to ${address} came into ${this.#directory}`);
+      if (performance.now() > deadline) throw new Error(`no passcode for ${address} came into ${this.#directory}`);
       await Bun.sleep(10);
     }
   }

@@ -1,27 +1,42 @@
 import { randomUUID } from "node:crypto";
 import { Elysia } from "elysia";
+import { addressRoutes } from "./address/routes.ts";
 import { authRoutes } from "./auth/routes.ts";
 import { categoryRoutes } from "./category/routes.ts";
 import { containerRoutes } from "./container/routes.ts";
+import { credentialRoutes } from "./credential/routes.ts";
+import { deletionRoutes } from "./deletion/routes.ts";
 import { entryRoutes } from "./entry/routes.ts";
 import { ApiError } from "./errors.ts";
+import { eventRoutes } from "./events/routes.ts";
+import { factorRoutes } from "./factor/routes.ts";
 import { clientAddress } from "./http/address.ts";
 import { requireCsrf } from "./http/csrf.ts";
 import type { Endpoint } from "./http/endpoint.ts";
 import { limitHeaders } from "./http/limits.ts";
-import { errorReply } from "./http/reply.ts";
+import { refusalPage } from "./http/page.ts";
+import { errorReply, refusalOf } from "./http/reply.ts";
 import { opsRoutes } from "./ops/routes.ts";
+import { recoveryRoutes } from "./recovery/routes.ts";
 import type { Services } from "./services.ts";
+import { sessionRoutes } from "./session/routes.ts";
 import { userRoutes } from "./user/routes.ts";
 
 /** Every route of the server. */
 export const routes: readonly Endpoint[] = [
   ...opsRoutes,
   ...authRoutes,
+  ...sessionRoutes,
+  ...recoveryRoutes,
   ...userRoutes,
+  ...credentialRoutes,
+  ...addressRoutes,
+  ...factorRoutes,
+  ...deletionRoutes,
   ...containerRoutes,
   ...entryRoutes,
   ...categoryRoutes,
+  ...eventRoutes,
 ];
 
 /** Seconds without progress on a connection after which it is cut, slow bodies included (decision W16). */
@@ -70,6 +85,7 @@ async function walk(
   const { request, server } = context;
   // The runtime hands a HEAD to the GET route; in the contract it is another method.
   const route = request.method === matched?.spec.method ? matched : undefined;
+  const isPage = route?.spec.answers === "page";
   const { log, config } = services;
   const startedAt = performance.now();
   const requestId = randomUUID();
@@ -77,17 +93,20 @@ async function walk(
   try {
     const peer = server?.requestIP(request)?.address;
     const address = clientAddress(peer, request.headers.get("x-forwarded-for"), config.trustedProxies);
-    requireCsrf(request, { allowedOrigins: config.corsAllowedOrigins });
+    // A page goes by the link's token and by no cookie. Its form's origin is told as "null", since it sends no referrer.
+    if (!isPage) requireCsrf(request, { allowedOrigins: config.corsAllowedOrigins });
     if (route) {
       requireWithinLimit(services, route, address);
       // The runtime does not count a body that is coming as progress.
       const onBodyProgress = () => server?.timeout(request, idleTimeoutSecs);
-      response = await route.run({ services, request, clientAddress: address, onBodyProgress });
+      const onStream = () => server?.timeout(request, 0);
+      response = await route.run({ services, request, clientAddress: address, onBodyProgress, onStream });
     } else {
       response = refuseUnknown(request);
     }
   } catch (error) {
-    response = errorReply(request, error, log, requestId);
+    const refusal = refusalOf(error, log, requestId);
+    response = isPage ? refusalPage(refusal) : errorReply(request, refusal);
   }
   // The next request of this connection would find nobody: the client opens another one, elsewhere.
   if (services.lifecycle.isStopping) response.headers.set("connection", "close");

@@ -9,6 +9,21 @@ export function lowerCased(address: string): string {
 }
 
 /**
+ * The form in which any text that a client calls an address is looked up. The database cannot hold a zero byte, so no
+ * account has such an address.
+ */
+export function lookupForm(anyText: string): string {
+  return lowerCased(anyText).replaceAll("\0", "\u{fffd}");
+}
+
+/** The query parameter `email`, any text. @throws ApiError PREHANDLER when it is missing or repeated */
+export function requireEmailParameter(query: URLSearchParams): string {
+  const [email, ...more] = query.getAll("email");
+  if (email !== undefined && more.length === 0) return email;
+  throw new ApiError("PREHANDLER", "The query needs the parameter email, once.");
+}
+
+/**
  * Checks an address by the rules of accounts.md 4.1, which an account of the reference may have been made with.
  *
  * @param field name of the field, for the message

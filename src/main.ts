@@ -1,5 +1,5 @@
 import { version } from "../package.json";
-import { type Command, type Invocation, parseCommandLine, UsageError } from "./commands/commandLine.ts";
+import { type Command, type Invocation, type Options, parseCommandLine, UsageError } from "./commands/commandLine.ts";
 import { type Config, type ConfigOptions, loadConfig, type Notices } from "./config.ts";
 import { createLog } from "./log.ts";
 
@@ -23,14 +23,14 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** @returns the exit status */
-async function run(command: Command, options: ConfigOptions): Promise<number> {
+async function run(command: Command, options: Options): Promise<number> {
   switch (command) {
     case "serve":
       // A log whose reader has gone, or whose disk is full, loses lines; it must not end the server.
       process.stdout.on("error", () => {});
       return withConfig(options, async (config, notices) => {
         logNotices(notices, config);
-        return (await import("./commands/serve.ts")).serve(config);
+        return (await import("./commands/serve.ts")).serve(config, !options.noJobs);
       });
     case "migrate":
     case "migrate status":

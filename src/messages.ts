@@ -9,6 +9,7 @@ import * as container from "./container/messages.ts";
 import * as credential from "./credential/messages.ts";
 import * as deletion from "./deletion/messages.ts";
 import * as entry from "./entry/messages.ts";
+import * as factor from "./factor/messages.ts";
 import * as invitation from "./invitation/messages.ts";
 import * as recovery from "./recovery/messages.ts";
 import * as session from "./session/messages.ts";
@@ -26,6 +27,7 @@ export const MESSAGES: readonly Message[] = [
   credential,
   address,
   deletion,
+  factor,
   container,
   entry,
   category,

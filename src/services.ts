@@ -3,6 +3,7 @@ import { type DerivedKeys, deriveKeys } from "./crypto/derivedKeys.ts";
 import { createPasswords, type Passwords } from "./crypto/passwords.ts";
 import { createUserTokens, type UserTokens } from "./crypto/userTokens.ts";
 import type { Db } from "./db/query.ts";
+import { followChanges, type LiveChanges } from "./events/liveChanges.ts";
 import { type Access, createAccess } from "./http/access.ts";
 import { type AttemptLimiter, createAttemptLimiter, createLimiter, type Limiter } from "./http/limits.ts";
 import { followRevokedSessions, type RevokedSessions } from "./http/revokedSessions.ts";
@@ -21,6 +22,7 @@ export interface Services {
   tokens: UserTokens;
   revokedSessions: RevokedSessions;
   access: Access;
+  liveChanges: LiveChanges;
   limiter: Limiter;
   signinAttempts: AttemptLimiter;
   /** `isStopping` is set once, when the server was told to stop (decision P11). */
@@ -52,6 +54,7 @@ export async function createServices(
   });
   const revokedSessions = await followRevokedSessions(db, config.accessTokenLifetimeMins * 60_000, now);
   const access = createAccess({ db, tokens, revokedSessions, now });
+  const liveChanges = await followChanges({ db, log, revokedSessions, now });
   const limiter = createLimiter(config.limiters, { log, warnEvery: config.limiterWarnEvery });
   const signinAttempts = createAttemptLimiter({
     max: config.signinLimiterMax,
@@ -67,6 +70,7 @@ export async function createServices(
     tokens,
     revokedSessions,
     access,
+    liveChanges,
     limiter,
     signinAttempts,
     lifecycle: { isStopping: false },

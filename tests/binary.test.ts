@@ -8,6 +8,7 @@ import { protoCommand } from "../src/commands/proto.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../src/db/embedded.ts";
 import { silentLog } from "../src/log.ts";
 import { freePort } from "./mail/mailSetup.ts";
+import { granted } from "./support/accounts.ts";
 import {
   atEnd,
   clientOf,
@@ -23,6 +24,16 @@ import {
 } from "./support/binarySetup.ts";
 import { Device } from "./support/client.ts";
 import { databasePid, hasEnded, type ServerProcess } from "./support/executable.ts";
+import {
+  enrolPasskey,
+  factorsOf,
+  ORIGIN,
+  passkeyOptions,
+  signInQuietly,
+  TOTP_PERIOD_MS,
+  totpCode,
+  verify,
+} from "./support/factors.ts";
 import { Outbox, signUp } from "./support/outbox.ts";
 
 const NOBODY = { uid: 65534, gid: 65534 };
@@ -245,5 +256,22 @@ describe("the executable's other commands", () => {
     const server = serve({ cwd: folder });
     await server.listening();
     expect(server.stdout).not.toContain("migration applied");
+  });
+});
+
+describe("what the executable loads only when it is needed", () => {
+  test("issue 4: passkeys and authenticator apps", async () => {
+    const server = serve({ env: { ENTRIES_PUBLIC_URL: ORIGIN } });
+    const { user, device } = await signUp(clientOf(await server.listening()), new Outbox(dataDirOf(homeFolder())));
+    const owner = Object.assign(device, { user });
+    const { authenticator } = await enrolPasskey(owner);
+    const { secret } = granted(await factorsOf(owner).beginTotp(user.auth_string));
+    granted(await factorsOf(owner).confirmTotp(totpCode(secret, Date.now())));
+
+    const token = await signInQuietly(owner);
+    const { json } = granted(await passkeyOptions(owner.client, token));
+    expect((await verify(owner.client, token, { passkey: authenticator.assert(json) })).status).toBe(200);
+    const totp = totpCode(secret, Date.now() + TOTP_PERIOD_MS);
+    expect((await verify(owner.client, await signInQuietly(owner), { totp })).status).toBe(200);
   });
 });

@@ -43,6 +43,8 @@ describe("platform 1.4: what is asked for", () => {
     ["--data-dir /Some/Dir", { dataDir: "/Some/Dir" }],
     ["--DATA-DIR=-odd", { dataDir: "-odd" }],
     ["--port 0 --data-dir d", { port: "0", dataDir: "d" }],
+    ["--no-jobs", { noJobs: true }],
+    ["serve --NO-JOBS --port 1", { port: "1", noJobs: true }],
   ])("%p serves with its options; names in any case, the last one counts", (line, options) => {
     expect(parse(line)).toEqual({ kind: "run", command: "serve", options });
   });
@@ -85,6 +87,8 @@ describe("platform 1.4: what is asked for", () => {
     ["migrate --port 1", '"migrate" takes no option --port'],
     ["config sample --data-dir d", '"config sample" takes no option --data-dir'],
     ["proto --port 1", '"proto" takes no option --port'],
+    ["migrate --no-jobs", '"migrate" takes no option --no-jobs'],
+    ["--no-jobs=true", "--no-jobs takes no value"],
   ])("%p is refused in one sentence", (line, message) => {
     expect(() => parse(line)).toThrow(new UsageError(message));
   });

@@ -3,9 +3,13 @@
 -- returns: maybe
 -- nullable: period_start
 -- never null: was_counted
-with counted as (
+with account as (
+  select id from users where id = $1
+  for key share
+),
+counted as (
   insert into user_otps as sent (user_id, purpose, expiration, attempts_left, period_start, sent_in_period)
-  select id, $2, $3, 0, $3, 1 from users where id = $1
+  select id, $2, $3, 0, $3, 1 from account
   on conflict (user_id, purpose) do update set
     expiration = excluded.expiration,
     period_start = case when sent.period_start <= $4 then excluded.period_start else sent.period_start end,
@@ -14,6 +18,5 @@ with counted as (
   returning user_id
 )
 select exists (select from counted) as was_counted, user_otps.period_start
-from users
-left join user_otps on user_otps.user_id = users.id and user_otps.purpose = $2
-where users.id = $1
+from account
+left join user_otps on user_otps.user_id = account.id and user_otps.purpose = $2

@@ -8,6 +8,7 @@ with account as (
   where id = $1
     and ($2::uuid is null or token_epoch = $2)
     and not exists (select from blacklisted_tokens where token_signature = $3)
+  for key share
 ),
 used as (
   update user_otps set otp_hmac = null

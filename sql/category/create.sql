@@ -6,9 +6,16 @@
 with access as (
   select read_only from container_access_keys where key_id = $1 and container_id = $2
 ),
+-- As the snapshot has it. Under the lock the number is compared: it differs when a key was removed meanwhile.
+head as (
+  select removed_keys, live_categories from container_heads where container_id = $2
+),
 numbered as (
   update container_heads set last_sequence = last_sequence + 1
-  where container_id = $2 and live_categories < $7 and exists (select from access where not read_only)
+  where container_id = $2
+    and live_categories < $7
+    and removed_keys = (select head.removed_keys from head)
+    and exists (select from access where not read_only)
   returning last_sequence
 ),
 created as (
@@ -19,4 +26,4 @@ created as (
 select
   exists (select from created) as was_created,
   (select read_only from access) as read_only,
-  exists (select from container_heads where container_id = $2 and live_categories < $7) as has_room
+  exists (select from head where live_categories < $7) as has_room

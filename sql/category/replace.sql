@@ -6,12 +6,17 @@
 with access as (
   select read_only from container_access_keys where key_id = $1 and container_id = $2
 ),
+-- As the snapshot has it. Under the lock the number is compared: it differs when a key was removed meanwhile.
+head as (
+  select removed_keys, live_categories from container_heads where container_id = $2
+),
 target as (
   select version_nonce, deleted_at from categories where id = $3 and container_id = $2
 ),
 numbered as (
   update container_heads set last_sequence = last_sequence + 1
   where container_id = $2
+    and removed_keys = (select head.removed_keys from head)
     and exists (select from access where not read_only)
     and exists (
       select from target
@@ -34,8 +39,4 @@ select
   exists (select from replaced) as was_replaced,
   (select read_only from access) as read_only,
   (select version_nonce from target) as current_version_nonce,
-  exists (
-    select from target, container_heads
-    where container_heads.container_id = $2
-      and (target.deleted_at is null or container_heads.live_categories < $7)
-  ) as has_room
+  exists (select from target, head where target.deleted_at is null or head.live_categories < $7) as has_room

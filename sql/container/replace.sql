@@ -6,12 +6,17 @@
 with access as (
   select read_only from container_access_keys where key_id = $1 and container_id = $2
 ),
+-- As the snapshot has it. Under the lock the number is compared: it differs when a key was removed meanwhile.
+head as (
+  select removed_keys from container_heads where container_id = $2
+),
 target as (
   select version_nonce from containers where id = $2
 ),
 numbered as (
   update container_heads set last_sequence = last_sequence + 1
   where container_id = $2
+    and removed_keys = (select head.removed_keys from head)
     and exists (select from access where not read_only)
     and exists (select from target where version_nonce = $5)
   returning last_sequence

@@ -6,10 +6,15 @@
 with access as (
   select read_only from container_access_keys where key_id = $1 and container_id = $2
 ),
+-- As the snapshot has it. Under the lock the number is compared: it differs when a key was removed meanwhile.
+head as (
+  select removed_keys, live_entries from container_heads where container_id = $2
+),
 numbered as (
   update container_heads set last_sequence = last_sequence + 1
   where container_id = $2
     and live_entries < $8
+    and removed_keys = (select head.removed_keys from head)
     and exists (select from access where not read_only)
     and (
       $6::uuid is null
@@ -36,4 +41,4 @@ select
   (select read_only from access) as read_only,
   $6::uuid is null
     or exists (select from categories where id = $6 and container_id = $2 and deleted_at is null) as category_exists,
-  exists (select from container_heads where container_id = $2 and live_entries < $8) as has_room
+  exists (select from head where live_entries < $8) as has_room

@@ -7,9 +7,14 @@
 with access as (
   select read_only from container_access_keys where key_id = $1 and container_id = $2
 ),
+-- As the snapshot has it. Under the lock the number is compared: it differs when a key was removed meanwhile.
+head as (
+  select removed_keys from container_heads where container_id = $2
+),
 numbered as (
   update container_heads set last_sequence = last_sequence + 1
   where container_id = $2
+    and removed_keys = (select head.removed_keys from head)
     and exists (select from access where not read_only)
     and exists (select from entries where id = $3 and container_id = $2 and deleted_at is null)
   returning last_sequence

@@ -64,25 +64,34 @@ create table failed_user_deletions (
 
 -- Deletes an account whose time has come: its listed keys, the containers that nobody else opens, and everything of the
 -- account itself. Answers the sessions that were revoked; null when the deletion was cancelled or done meanwhile.
--- A function, since each step must see what was committed before its locks were had.
+-- A function, since each step must see what was committed before its locks were had. They are taken in the order of
+-- requests: containers, the account, its other rows. Should a request still hold what this waits for and wait for it in
+-- turn, then this gives up (55P03), well before PostgreSQL would choose a victim after deadlock_timeout.
 create function delete_account(of_user uuid, due_until timestamp, revoked_until timestamp)
-returns uuid[] language plpgsql as $$
+returns uuid[] language plpgsql set lock_timeout = '200ms' as $$
 declare
   opened_containers uuid[];
   revoked_ids uuid[];
 begin
+  select coalesce(array_agg(keys.container_id), '{}') into opened_containers
+  from user_deletion_request_container_keys as listed
+  join container_access_keys as keys on keys.key_id = listed.key_id
+  where listed.user_id = of_user;
+  perform from container_heads where container_id = any (opened_containers) order by container_id for update;
+  perform from users where id = of_user for update;
+  -- From here on nobody can cancel, list another key or open a session.
   perform from user_deletion_requests
   where user_id = of_user and ready_for_deletion_time <= due_until
   for update;
   if not found then
     return null;
   end if;
-
-  select array_agg(keys.container_id order by keys.container_id) into opened_containers
-  from user_deletion_request_container_keys as listed
+  perform from user_deletion_request_container_keys as listed
   join container_access_keys as keys on keys.key_id = listed.key_id
-  where listed.user_id = of_user;
-  perform from container_heads where container_id = any (opened_containers) order by container_id for update;
+  where listed.user_id = of_user and keys.container_id <> all (opened_containers);
+  if found then
+    raise exception 'a container was listed meanwhile' using errcode = 'serialization_failure';
+  end if;
 
   delete from container_access_keys
   where key_id in (select key_id from user_deletion_request_container_keys where user_id = of_user);
@@ -95,15 +104,40 @@ begin
   return revoked_ids;
 end $$;
 
+-- Cancels the deletion of an account and voids the links that were mailed. False without an account. A function, since
+-- it must see what a confirmation committed before the account's lock was had.
+create function cancel_deletion(of_user uuid, next_epoch uuid)
+returns boolean language plpgsql as $$
+begin
+  update users set token_epoch = next_epoch where id = of_user;
+  if not found then
+    return false;
+  end if;
+  delete from user_deletion_requests where user_id = of_user;
+  delete from user_deletion_request_container_keys where user_id = of_user;
+  return true;
+end $$;
+
 -- Second factors
 
--- The secret is encrypted with the token encryption key. A code is good once: last_used_step is the time step of the
--- newest one that was used.
+-- One row per account that ever began to add one: how many confirmed factors it has, and the HMACs of its unused
+-- recovery codes. Whoever adds or removes a factor locks this row first and updates it, so that of several at once each
+-- sees what the others did.
+create table second_factors (
+  user_id uuid primary key references users (id) on delete cascade,
+  factors integer not null check (factors >= 0),
+  recovery_code_hmacs bytea[] not null,
+  check (factors > 0 or recovery_code_hmacs = '{}')
+);
+
+-- The secret is encrypted with the token encryption key. A factor is of no use before it is confirmed, which is possible
+-- until its deadline; a confirmed one has none. A code is good once: last_used_step is the newest time step of which a
+-- code was used.
 create table totp_factors (
   user_id uuid primary key references users (id) on delete cascade,
   id uuid not null unique,
   secret_encrypted bytea not null check (octet_length(secret_encrypted) <= 256),
-  is_confirmed boolean not null,
+  confirmation_deadline timestamp,
   last_used_step bigint not null
 );
 
@@ -119,22 +153,16 @@ create table passkeys (
 );
 create index passkeys_user_id on passkeys (user_id);
 
--- One per account and purpose; `binding` is the MAC of the sign-in token, empty for enrolment.
+-- `binding` is what the challenge was given to: the MAC of a sign-in token, or the id of the session that enrols.
 create table passkey_challenges (
   user_id uuid not null references users (id) on delete cascade,
   purpose text not null check (purpose in ('enrolment', 'sign-in')),
-  challenge bytea not null check (octet_length(challenge) = 32),
   binding bytea not null check (octet_length(binding) <= 32),
+  challenge bytea not null check (octet_length(challenge) = 32),
   expiration timestamp not null,
-  primary key (user_id, purpose)
+  primary key (user_id, purpose, binding)
 );
 create index passkey_challenges_expiration on passkey_challenges (expiration);
-
-create table recovery_codes (
-  user_id uuid not null references users (id) on delete cascade,
-  code_hmac bytea not null check (octet_length(code_hmac) = 32),
-  primary key (user_id, code_hmac)
-);
 
 create table second_factor_attempts (
   user_id uuid primary key references users (id) on delete cascade,

@@ -4,7 +4,7 @@
  */
 import { createHmac } from "node:crypto";
 import { auth as queries } from "../db/queries.ts";
-import { lowerCased } from "../emailAddress.ts";
+import { lookupForm } from "../emailAddress.ts";
 import { nowMicros, type Services } from "../services.ts";
 import type { SigninNonceAndHashParams } from "./messages.ts";
 
@@ -41,11 +41,6 @@ export async function takeChallenge(services: Services, address: string, nonce: 
     now: nowMicros(services),
     email: address,
   });
-}
-
-/** Any text may be asked about; the database cannot hold a zero byte, so no account has such an address. */
-function lookupForm(anyText: string): string {
-  return lowerCased(anyText).replaceAll("\0", "\u{fffd}");
 }
 
 function addressHmac({ keys }: Services, address: string): Uint8Array {

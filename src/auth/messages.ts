@@ -1,16 +1,21 @@
 /** What sign-in, passcodes and tokens say on the wire (messages.md, new-messages.md). */
-import { bytes, int32, int64, message, optional, string, timestamp } from "../wire/field.ts";
+import { bool, bytes, int32, int64, message, optional, string, timestamp } from "../wire/field.ts";
 import { defineMessage, type MessageType } from "../wire/message.ts";
 
 export const CredentialPair = defineMessage("CredentialPair", {
   email: string(1),
   auth_string: bytes(2),
   nonce: int32(3),
+  without_otp_mail: optional(bool(4)),
 });
 export type CredentialPair = MessageType<typeof CredentialPair>;
 
+/** `value` is the mailed passcode; it is empty where one of the others is given. */
 export const Otp = defineMessage("Otp", {
   value: string(1),
+  totp: optional(string(2)),
+  recovery_code: optional(string(3)),
+  passkey: optional(string(4)),
 });
 export type Otp = MessageType<typeof Otp>;
 

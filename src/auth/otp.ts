@@ -38,6 +38,21 @@ export function otpHmac(
   return createHmac("sha256", keys.otp).update(`${purpose}\n${user_id}\n`).update(binding).update(otp).digest();
 }
 
+/**
+ * What is stored of a passcode for a change of the account, to be compared with the one that a client sends.
+ *
+ * @throws ApiError INCORRECT_CREDENTIAL for one that is too long to be any
+ */
+export function accountChangeOtpHmac(services: Pick<Services, "keys">, user_id: string, otp: string): Uint8Array {
+  if (otp.length > OTP_DIGITS) throw wrongOtp();
+  return otpHmac(services, "account-change", user_id, NO_BINDING, otp);
+}
+
+/** The same for wrong, expired, used-up and voided passcodes. */
+export function wrongOtp(): ApiError {
+  return new ApiError("INCORRECT_CREDENTIAL", "The passcode is wrong or expired.");
+}
+
 /** When a passcode made now expires, microseconds since the epoch. */
 export function otpExpiration(services: Pick<Services, "config" | "now">): bigint {
   return nowMicros(services) + BigInt(services.config.otpLifetimeMins) * MICROS_PER_MIN;

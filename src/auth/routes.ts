@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { auth as queries, user as userQueries } from "../db/queries.ts";
-import { requireAddress } from "../emailAddress.ts";
+import { requireAddress, requireEmailParameter } from "../emailAddress.ts";
 import { ApiError } from "../errors.ts";
+import { isSecondFactor, openBySecondFactor, type SessionOpening } from "../factor/signIn.ts";
 import { CSRF_COOKIE_LIFETIME_SECS, removeCookie, setCookie } from "../http/cookies.ts";
 import { newCsrfToken } from "../http/csrf.ts";
 import { type Context, endpoint } from "../http/endpoint.ts";
@@ -16,7 +17,7 @@ import {
   SigninToken,
   TokenPair,
 } from "./messages.ts";
-import { OTP_DIGITS, otpHmac, sendSigninOtp } from "./otp.ts";
+import { OTP_DIGITS, otpHmac, sendAccountChangeOtp, sendSigninOtp, wrongOtp } from "./otp.ts";
 import { endSession, issueTokens, refreshSession } from "./session.ts";
 import { giveSigninToken, issueSigninToken } from "./signinToken.ts";
 
@@ -48,29 +49,25 @@ export const authRoutes = [
       tokens: {},
       response: SigninNonceAndHashParams,
     },
-    async ({ services, query }) => {
-      const [email, ...more] = query.getAll("email");
-      if (email === undefined || more.length > 0) {
-        throw new ApiError("PREHANDLER", "The query needs the parameter email, once.");
-      }
-      return createChallenge(services, email);
-    },
+    async ({ services, query }) => createChallenge(services, requireEmailParameter(query)),
   ),
 
   endpoint(
     {
       method: "POST",
       path: "/api/auth/sign-in",
-      summary: "Checks the password and mails a one-time passcode.",
+      summary: "Checks the password and mails a one-time passcode, unless an account with a second factor wants none.",
       limit: "expensive-auth",
       tokens: {},
       request: CredentialPair,
       response: SigninToken,
     },
     async (context) => {
-      const { user_id, token_epoch } = await checkPassword(context);
+      const { user_id, token_epoch, has_second_factor } = await checkPassword(context);
       const token = issueSigninToken(context.services, user_id, token_epoch);
-      await sendSigninOtp(context.services, { user_id, epoch: token_epoch, mac: token.mac });
+      if (!context.body.without_otp_mail || !has_second_factor) {
+        await sendSigninOtp(context.services, { user_id, epoch: token_epoch, mac: token.mac });
+      }
       return giveSigninToken(context, token.text);
     },
   ),
@@ -79,33 +76,66 @@ export const authRoutes = [
     {
       method: "POST",
       path: "/api/auth/otp/verify",
-      summary: "Exchanges sign-in token and passcode for a session and what a device needs to decrypt.",
+      summary:
+        "Exchanges sign-in token and passcode, or a second factor, for a session and what a device needs to decrypt.",
       limit: "light-auth",
       tokens: { signIn: true },
       request: Otp,
       response: AuthenticatedSession,
     },
     async ({ services, body, proofs: { signIn }, addCookies }) => {
-      if (body.value.length > OTP_DIGITS) throw wrongOtp();
       const session_id = randomUUID();
-      const { user_id } = signIn;
-      const issued = issueTokens(services, user_id, session_id);
-      const session = await queries.verify_otp(services.db, {
-        user_id,
+      const issued = issueTokens(services, signIn.user_id, session_id);
+      const opening: SessionOpening = {
+        user_id: signIn.user_id,
         epoch: signIn.epoch,
         token_signature: signIn.mac,
         token_expiration: BigInt(signIn.expirationSecs) * MICROS_PER_SEC,
-        otp_hmac: otpHmac(services, "sign-in", user_id, signIn.mac, body.value),
         now: nowMicros(services),
         session_id,
         refresh_token_hash: issued.refresh_token_hash,
         session_expiration: issued.session_expiration,
-      });
+      };
+      const open = isSecondFactor(body) ? openBySecondFactor : openByPasscode;
+      const session = await open(services, body, opening);
       if (!session) throw wrongOtp();
       if (!signIn.isFromCookie) return { ...session, tokens: { ...issued, server_time: nowMicros(services) } };
       addCookies(sessionCookies(services, issued));
       addCookies(removeCookie("x-signin-token"));
       return session;
+    },
+  ),
+
+  endpoint(
+    {
+      method: "POST",
+      path: "/api/auth/otp",
+      summary: "Mails a passcode for a change of the account; the previous one is void.",
+      limit: "light-auth",
+      tokens: { user: true },
+    },
+    async ({ services, proofs: { user } }) => {
+      await sendAccountChangeOtp(services, user.user_id);
+      return undefined;
+    },
+  ),
+
+  endpoint(
+    {
+      method: "GET",
+      path: "/api/auth/otp",
+      summary: "The same as POST, for clients that know no other way and send their token in the header.",
+      limit: "light-auth",
+      tokens: { user: true },
+    },
+    async ({ services, proofs: { user } }) => {
+      // Any site can make a browser send a GET with its cookies (decision A8).
+      if (user.isFromCookie) {
+        const headers = { allow: "POST" };
+        throw new ApiError("PREHANDLER", "With a token from a cookie this needs POST.", { status: 405, headers });
+      }
+      await sendAccountChangeOtp(services, user.user_id);
+      return undefined;
     },
   ),
 
@@ -170,7 +200,7 @@ export const authRoutes = [
  */
 async function checkPassword(
   context: Context<Record<never, never>, CredentialPair>,
-): Promise<{ user_id: string; token_epoch: string }> {
+): Promise<{ user_id: string; token_epoch: string; has_second_factor: boolean }> {
   const { services, body, clientAddress } = context;
   const { config, passwords } = services;
   const address = requireAddress("email", body.email);
@@ -180,14 +210,21 @@ async function checkPassword(
       throw new ApiError("INCORRECT_NONCE", "The nonce is unknown, used or expired; fetch a new one.");
     }
     if (body.auth_string.length > config.authStringLengthMax) throw wrongPassword();
-    const { user_id, token_epoch, auth_string_hash } = account;
+    const { user_id, token_epoch, auth_string_hash, has_second_factor } = account;
     const isRight = await passwords.verify(auth_string_hash ?? undefined, body.auth_string);
     if (!isRight || user_id === null || token_epoch === null || auth_string_hash === null) throw wrongPassword();
     if (passwords.isOutdated(auth_string_hash)) {
       await upgradeHash(services, user_id, auth_string_hash, body.auth_string);
     }
-    return { user_id, token_epoch };
+    return { user_id, token_epoch, has_second_factor };
   });
+}
+
+/** Exchanges sign-in token and mailed passcode for a session. @returns undefined when one of them is wrong or void */
+async function openByPasscode(services: Services, { value }: Otp, opening: SessionOpening) {
+  if (value.length > OTP_DIGITS) return undefined;
+  const otp_hmac = otpHmac(services, "sign-in", opening.user_id, opening.token_signature, value);
+  return queries.verify_otp(services.db, { ...opening, otp_hmac });
 }
 
 /** Rewrites a hash of the reference. Where the server has no time for it now, the next sign-in does it. */
@@ -203,9 +240,4 @@ function sessionCookies({ config }: Services, tokens: { access_token: string; re
     ...setCookie("x-access-token", tokens.access_token, config.accessTokenLifetimeMins * 60),
     ...setCookie("x-refresh-token", tokens.refresh_token, config.refreshTokenLifetimeDays * 86_400),
   ];
-}
-
-/** The same for wrong, expired, used-up and voided passcodes. */
-function wrongOtp(): ApiError {
-  return new ApiError("INCORRECT_CREDENTIAL", "The passcode is wrong or expired.");
 }

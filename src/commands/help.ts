@@ -14,6 +14,7 @@ Commands:
 Options:
   --port N          listen on this TCP port instead of ENTRIES_PORT
   --data-dir DIR    use this data directory instead of ENTRIES_DATA_DIR
+  --no-jobs         serve only, leave the periodic jobs to other servers on the same database
   --help            help, also for one command: entries-server migrate --help
   --version         print the version
 
@@ -22,7 +23,7 @@ runs its own PostgreSQL and keeps everything in ./entries-data.
 `;
 
 const TOPICS: Readonly<Record<string, string>> = {
-  serve: `Usage: entries-server [serve] [--port N] [--data-dir DIR]
+  serve: `Usage: entries-server [serve] [--port N] [--data-dir DIR] [--no-jobs]
 
 Checks the configuration, starts or waits for the database, brings its schema up to date, then listens. SIGTERM and
 SIGINT stop it after the running requests.
@@ -30,6 +31,8 @@ Exit status: 0 after a stop, 2 for a wrong configuration or command line, 1 for 
 
   --port N          listen on this TCP port instead of ENTRIES_PORT (default 9000); 0 takes a free one
   --data-dir DIR    the embedded database, generated secrets and unsent mail are here (default ./entries-data)
+  --no-jobs         serve only. Of several servers on one database at least one must run the jobs, which remove what
+                    expired and accounts whose deletion is due
 `,
   migrate: `Usage: entries-server migrate [status] [--data-dir DIR]
 

@@ -8,6 +8,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from "../db/embedded.ts"
 import { migrate } from "../db/migrate.ts";
 import { user as userQueries } from "../db/queries.ts";
 import type { Db } from "../db/query.ts";
+import { startJobs } from "../jobs/runner.ts";
 import { createLog, type Log } from "../log.ts";
 import { createMailer, type Mailer } from "../mail/mailer.ts";
 import { type CompleteConfig, completeSecrets } from "../secrets.ts";
@@ -24,14 +25,19 @@ const DATABASE_WAIT_SECS = 60;
 /** What launchers pass on arrives within milliseconds of the signal that they repeat; a person needs longer. */
 const REPEATED_SIGNAL_MS = 500;
 
-/** Runs the server until it is told to stop. @returns the exit status */
-export async function serve(config: Config): Promise<number> {
+/**
+ * Runs the server until it is told to stop.
+ *
+ * @param runsJobs false for one of several processes on a database that leaves the jobs to the others (decision P10)
+ * @returns the exit status
+ */
+export async function serve(config: Config, runsJobs = true): Promise<number> {
   const log = createLog(config.logLevel, process.stdout.isTTY === true);
   const stopRequested = listenForStop(log);
   let isStopping = false;
   try {
     // A stop during the start ends it where it is: nobody was answered yet, and the database is made for worse.
-    const server = await Promise.race([startServer(config, log), stopRequested]);
+    const server = await Promise.race([startServer(config, runsJobs, log), stopRequested]);
     const reason = "stop" in server ? await Promise.race([stopRequested, server.failed]) : server;
     isStopping = true;
     if (reason.status === 0) log.info("stopping", { reason: reason.text });
@@ -80,7 +86,7 @@ interface RunningServer {
   stop(): Promise<void>;
 }
 
-async function startServer(config: Config, log: Log): Promise<RunningServer> {
+async function startServer(config: Config, runsJobs: boolean, log: Log): Promise<RunningServer> {
   const startedAt = performance.now();
   log.info("starting", { version, bun: Bun.version });
   const { db, embedded } = await openDatabase(config, log);
@@ -93,6 +99,7 @@ async function startServer(config: Config, log: Log): Promise<RunningServer> {
     const services = await createServices(complete, db, mailer, log);
     const app = createApp(services);
     listen(app, config);
+    const jobs = runsJobs ? startJobs(app, services) : undefined;
     announce(app, config, embedded, startedAt, log);
 
     return {
@@ -100,11 +107,14 @@ async function startServer(config: Config, log: Log): Promise<RunningServer> {
       async stop() {
         const deadline = performance.now() + DRAIN_LIMIT_MS;
         services.lifecycle.isStopping = true;
+        const jobsStopped = jobs?.stop(DRAIN_LIMIT_MS);
         await Bun.sleep(GOODBYE_MS);
+        await services.liveChanges.stop().catch(() => {}); // streams would not end by themselves
         await Promise.race([app.server?.stop(), Bun.sleep(DRAIN_LIMIT_MS)]);
         const left = await mailer.drain(Math.max(0, deadline - performance.now()));
         if (left > 0) log.error("mails could not be sent before the stop", { count: left });
         await mailer.close();
+        await jobsStopped;
         await services.revokedSessions.stop().catch(() => {});
         await db.end({ timeout: 5 });
         await embedded?.stop();

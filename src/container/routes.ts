@@ -1,11 +1,9 @@
-import { incorrectContainerToken } from "../crypto/containerTokens.ts";
-import { isStrictPublicKey } from "../crypto/ed25519.ts";
-import { tooManyRows } from "../db/containerChange.ts";
-import { ApiError } from "../errors.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { containerBodyBytesMax, encryptionKeyBytesMax, requireSizes, smallObjectBytesMax } from "../http/sizes.ts";
+import { containerBodyBytesMax, requireSizes, smallObjectBytesMax } from "../http/sizes.ts";
 import { nowMicros, type Services } from "../services.ts";
+import { uploadRoutes } from "./bulkUpload.ts";
 import { createContainer, fetchContainers, replaceContainer } from "./dao.ts";
+import { memberRoutes } from "./members.ts";
 import {
   ContainerAccessTokenList,
   ContainerFrame,
@@ -13,6 +11,9 @@ import {
   EncryptedBlobUpdate,
   NewContainer,
 } from "./messages.ts";
+import { rekeyRoutes } from "./rekey.ts";
+import { openTokenList, tokensInHeader } from "./tokenList.ts";
+import { requireWellFormed } from "./uploadForm.ts";
 
 export const containerRoutes = [
   endpoint(
@@ -24,18 +25,7 @@ export const containerRoutes = [
       tokens: { user: true },
       response: ContainerList,
     },
-    async ({ services, request }) => {
-      refuseAnnouncedBody(request);
-      const header = request.headers.get("x-container-access-token") ?? "";
-      const texts = header
-        .split(",")
-        .map((text) => text.trim())
-        .filter((text) => text !== "");
-      if (texts.length === 0) {
-        throw new ApiError("TOKEN_MISSING", "The token x-container-access-token is missing.");
-      }
-      return readContainers(services, texts, incorrectContainerToken);
-    },
+    async ({ services, request }) => readContainers(services, tokensInHeader(request), true),
   ),
 
   endpoint(
@@ -48,7 +38,7 @@ export const containerRoutes = [
       request: ContainerAccessTokenList,
       response: ContainerList,
     },
-    async ({ services, body }) => readContainers(services, body.tokens, unreadableTokenInList),
+    async ({ services, body }) => readContainers(services, body.tokens, false),
   ),
 
   endpoint(
@@ -64,7 +54,7 @@ export const containerRoutes = [
       bodyBytesMax: containerBodyBytesMax,
     },
     async ({ services, body }) => {
-      requireWellFormed(body, services);
+      requireWellFormed(body, services.config);
       const id = Bun.randomUUIDv7();
       const access_key_id = crypto.randomUUID();
       const category_ids = body.categories.map(({ temp_id }) => ({ temp_id, real_id: Bun.randomUUIDv7() }));
@@ -98,53 +88,13 @@ export const containerRoutes = [
       await replaceContainer(db, proofs.container, body);
     },
   ),
+
+  ...uploadRoutes,
+  ...memberRoutes,
+  ...rekeyRoutes,
 ];
 
-/** The runtime throws the body of a GET away: answering as if it were empty would look like lost data (decision W2). */
-function refuseAnnouncedBody({ headers }: Request): void {
-  const isAnnounced = Number(headers.get("content-length") ?? 0) > 0 || headers.has("transfer-encoding");
-  if (!isAnnounced) return;
-  throw new ApiError(
-    "PREHANDLER",
-    "The body of a GET is not read. Send the tokens to POST /api/container/query, or in x-container-access-token.",
-  );
-}
-
-function unreadableTokenInList(): ApiError {
-  return new ApiError("INCORRECTLY_FORMED", "The list holds a token that cannot be read.");
-}
-
-/** Checks in the order of new-messages.md: count, decoding, known pairs, signatures and expiry. */
-async function readContainers({ config, access, db }: Services, texts: readonly string[], unreadable: () => ApiError) {
-  const countMax = config.containerFetchCountMax;
-  if (texts.length > countMax) {
-    throw new ApiError("TOO_MANY_REQUESTED", `At most ${countMax} containers can be read at once.`);
-  }
-  const tokens = texts.map((text) => {
-    const token = access.decodeContainerToken(text);
-    if (!token) throw unreadable();
-    return token;
-  });
-  return { containers: await fetchContainers(db, await access.verifyContainerTokens(tokens)) };
-}
-
-/** @throws ApiError INPUT_TOO_LARGE, INCORRECTLY_FORMED, INVALID_STATE, TOO_MANY_REQUESTED */
-function requireWellFormed(container: NewContainer, { config }: Services): void {
-  const { encrypted_blob, user_public_container_key, categories } = container;
-  const blobBytesMax = smallObjectBytesMax(config);
-  requireSizes([
-    ["encrypted_blob", encrypted_blob, blobBytesMax],
-    ["user_public_container_key", user_public_container_key, encryptionKeyBytesMax(config)],
-  ]);
-  for (const category of categories)
-    requireSizes([["categories.encrypted_blob", category.encrypted_blob, blobBytesMax]]);
-  if (!isStrictPublicKey(user_public_container_key)) {
-    throw new ApiError("INCORRECTLY_FORMED", "user_public_container_key is not a valid Ed25519 public key.");
-  }
-  if (new Set(categories.map(({ temp_id }) => temp_id)).size < categories.length) {
-    throw new ApiError("INVALID_STATE", "Two categories have the same temp_id.");
-  }
-  if (categories.length > config.categoriesPerContainerMax) {
-    throw tooManyRows("categories", config.categoriesPerContainerMax);
-  }
+async function readContainers(services: Services, texts: readonly string[], isInHeader: boolean) {
+  const tokens = await openTokenList(services, texts, isInHeader);
+  return { containers: await fetchContainers(services.db, tokens) };
 }

@@ -1,5 +1,6 @@
 /** What changing password, recovery key and account key says on the wire (messages.md). */
-import { bytes, int32, string } from "../wire/field.ts";
+import { EncryptedBlobUpdate } from "../container/messages.ts";
+import { bytes, int32, message, optional, string } from "../wire/field.ts";
 import { defineMessage, type MessageType } from "../wire/message.ts";
 
 export const AuthStringAndEncryptedPasswordUpdate = defineMessage("AuthStringAndEncryptedPasswordUpdate", {
@@ -29,3 +30,23 @@ export const RecoveryKeyUpdate = defineMessage("RecoveryKeyUpdate", {
   encrypted_encryption_key: bytes(8),
 });
 export type RecoveryKeyUpdate = MessageType<typeof RecoveryKeyUpdate>;
+
+export const AccountKeyUpdate = defineMessage("AccountKeyUpdate", {
+  otp: string(1),
+  encryption_key_encrypted_with_password: bytes(2),
+  // A key made from the same password with a new salt. All four or none, which the route checks.
+  password_encryption_key_salt: optional(bytes(3)),
+  password_encryption_key_mem_cost_kib: optional(int32(4)),
+  password_encryption_key_threads: optional(int32(5)),
+  password_encryption_key_iterations: optional(int32(6)),
+  recovery_key_hash_salt_for_encryption: bytes(7),
+  recovery_key_hash_salt_for_recovery_auth: bytes(8),
+  recovery_key_hash_mem_cost_kib: int32(9),
+  recovery_key_hash_threads: int32(10),
+  recovery_key_hash_iterations: int32(11),
+  recovery_key_auth_hash: bytes(12),
+  encryption_key_encrypted_with_recovery_key: bytes(13),
+  preferences: message(14, EncryptedBlobUpdate),
+  keystore: message(15, EncryptedBlobUpdate),
+});
+export type AccountKeyUpdate = MessageType<typeof AccountKeyUpdate>;

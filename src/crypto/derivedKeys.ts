@@ -10,6 +10,10 @@ export interface DerivedKeys {
   address: Uint8Array;
   /** Keys what is made up for addresses without an account, 32 bytes. */
   phony: Uint8Array;
+  /** Keys the HMAC of stored recovery codes, 32 bytes. */
+  recoveryCodes: Uint8Array;
+  /** Keys the handles by which passkeys know their accounts, 32 bytes. */
+  passkeyUsers: Uint8Array;
 }
 
 /**
@@ -26,5 +30,7 @@ export function deriveKeys(tokenSigningKey: Uint8Array, tokenEncryptionKey?: Uin
     otp: derive("one-time passcodes", 32),
     address: derive("sign-in challenges", 32),
     phony: derive("phony answers", 32),
+    recoveryCodes: derive("recovery codes", 32),
+    passkeyUsers: derive("passkey users", 32),
   };
 }

@@ -1,5 +1,6 @@
 import schema from "../../sql/migrations/0001_schema.sql" with { type: "text" };
 import accounts from "../../sql/migrations/0002_accounts.sql" with { type: "text" };
+import sharing from "../../sql/migrations/0003_sharing.sql" with { type: "text" };
 import type { Log } from "../log.ts";
 import type { Db } from "./query.ts";
 
@@ -13,6 +14,7 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, name: "schema", text: schema },
   { version: 2, name: "accounts", text: accounts },
+  { version: 3, name: "sharing", text: sharing },
 ];
 
 /** The database was migrated by a newer server than this one. */

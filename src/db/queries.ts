@@ -1,4 +1,7 @@
 // Written by `bun run sql` from the files in sql/. Do not edit.
+import address_account from "../../sql/address/account.sql" with { type: "text" };
+import address_change from "../../sql/address/change.sql" with { type: "text" };
+import address_is_link_current from "../../sql/address/is_link_current.sql" with { type: "text" };
 import auth_adopt_refresh_token from "../../sql/auth/adopt_refresh_token.sql" with { type: "text" };
 import auth_blacklist_token from "../../sql/auth/blacklist_token.sql" with { type: "text" };
 import auth_count_link_mail from "../../sql/auth/count_link_mail.sql" with { type: "text" };
@@ -13,21 +16,104 @@ import category_create from "../../sql/category/create.sql" with { type: "text" 
 import category_replace from "../../sql/category/replace.sql" with { type: "text" };
 import category_soft_delete from "../../sql/category/soft_delete.sql" with { type: "text" };
 import container_access_keys from "../../sql/container/access_keys.sql" with { type: "text" };
+import container_compare_versions from "../../sql/container/compare_versions.sql" with { type: "text" };
 import container_create from "../../sql/container/create.sql" with { type: "text" };
 import container_fetch from "../../sql/container/fetch.sql" with { type: "text" };
+import container_leave from "../../sql/container/leave.sql" with { type: "text" };
+import container_lock from "../../sql/container/lock.sql" with { type: "text" };
+import container_members from "../../sql/container/members.sql" with { type: "text" };
+import container_rekey from "../../sql/container/rekey.sql" with { type: "text" };
+import container_rekey_categories from "../../sql/container/rekey_categories.sql" with { type: "text" };
+import container_rekey_entries from "../../sql/container/rekey_entries.sql" with { type: "text" };
+import container_remove_member from "../../sql/container/remove_member.sql" with { type: "text" };
 import container_replace from "../../sql/container/replace.sql" with { type: "text" };
+import container_take_bulk_upload from "../../sql/container/take_bulk_upload.sql" with { type: "text" };
+import container_upload_categories from "../../sql/container/upload_categories.sql" with { type: "text" };
+import container_upload_containers from "../../sql/container/upload_containers.sql" with { type: "text" };
+import container_upload_entries from "../../sql/container/upload_entries.sql" with { type: "text" };
+import credential_change_account_key from "../../sql/credential/change_account_key.sql" with { type: "text" };
+import credential_change_password from "../../sql/credential/change_password.sql" with { type: "text" };
+import credential_change_recovery_key from "../../sql/credential/change_recovery_key.sql" with { type: "text" };
+import credential_find_user from "../../sql/credential/find_user.sql" with { type: "text" };
+import deletion_cancel from "../../sql/deletion/cancel.sql" with { type: "text" };
+import deletion_find_account from "../../sql/deletion/find_account.sql" with { type: "text" };
+import deletion_is_scheduled from "../../sql/deletion/is_scheduled.sql" with { type: "text" };
+import deletion_list_keys from "../../sql/deletion/list_keys.sql" with { type: "text" };
+import deletion_schedule from "../../sql/deletion/schedule.sql" with { type: "text" };
 import entry_create from "../../sql/entry/create.sql" with { type: "text" };
 import entry_create_with_category from "../../sql/entry/create_with_category.sql" with { type: "text" };
 import entry_replace from "../../sql/entry/replace.sql" with { type: "text" };
 import entry_soft_delete from "../../sql/entry/soft_delete.sql" with { type: "text" };
+import events_cursors from "../../sql/events/cursors.sql" with { type: "text" };
+import events_tell_processes from "../../sql/events/tell_processes.sql" with { type: "text" };
+import events_watched from "../../sql/events/watched.sql" with { type: "text" };
+import factor_accept from "../../sql/factor/accept.sql" with { type: "text" };
+import factor_add_passkey from "../../sql/factor/add_passkey.sql" with { type: "text" };
+import factor_begin_attempt from "../../sql/factor/begin_attempt.sql" with { type: "text" };
+import factor_begin_totp from "../../sql/factor/begin_totp.sql" with { type: "text" };
+import factor_begin_totp_confirmation from "../../sql/factor/begin_totp_confirmation.sql" with { type: "text" };
+import factor_confirm_totp from "../../sql/factor/confirm_totp.sql" with { type: "text" };
+import factor_list from "../../sql/factor/list.sql" with { type: "text" };
+import factor_offer from "../../sql/factor/offer.sql" with { type: "text" };
+import factor_put_passkey_challenge from "../../sql/factor/put_passkey_challenge.sql" with { type: "text" };
+import factor_read_password_hash from "../../sql/factor/read_password_hash.sql" with { type: "text" };
+import factor_remove from "../../sql/factor/remove.sql" with { type: "text" };
+import factor_renew_recovery_codes from "../../sql/factor/renew_recovery_codes.sql" with { type: "text" };
+import factor_take_enrolment_challenge from "../../sql/factor/take_enrolment_challenge.sql" with { type: "text" };
+import jobs_claim_run from "../../sql/jobs/claim_run.sql" with { type: "text" };
+import jobs_clear_blacklisted_tokens from "../../sql/jobs/clear_blacklisted_tokens.sql" with { type: "text" };
+import jobs_clear_listed_keys from "../../sql/jobs/clear_listed_keys.sql" with { type: "text" };
+import jobs_clear_otps from "../../sql/jobs/clear_otps.sql" with { type: "text" };
+import jobs_clear_passkey_challenges from "../../sql/jobs/clear_passkey_challenges.sql" with { type: "text" };
+import jobs_clear_revoked_sessions from "../../sql/jobs/clear_revoked_sessions.sql" with { type: "text" };
+import jobs_clear_sessions from "../../sql/jobs/clear_sessions.sql" with { type: "text" };
+import jobs_clear_signin_challenges from "../../sql/jobs/clear_signin_challenges.sql" with { type: "text" };
+import jobs_clear_unverified_users from "../../sql/jobs/clear_unverified_users.sql" with { type: "text" };
+import jobs_delete_account from "../../sql/jobs/delete_account.sql" with { type: "text" };
+import jobs_due_deletions from "../../sql/jobs/due_deletions.sql" with { type: "text" };
+import jobs_end_run from "../../sql/jobs/end_run.sql" with { type: "text" };
+import jobs_record_failed_deletion from "../../sql/jobs/record_failed_deletion.sql" with { type: "text" };
+import jobs_renew_claim from "../../sql/jobs/renew_claim.sql" with { type: "text" };
+import recovery_find_user from "../../sql/recovery/find_user.sql" with { type: "text" };
+import recovery_params from "../../sql/recovery/params.sql" with { type: "text" };
+import recovery_recover from "../../sql/recovery/recover.sql" with { type: "text" };
+import session_end from "../../sql/session/end.sql" with { type: "text" };
+import session_end_others from "../../sql/session/end_others.sql" with { type: "text" };
+import session_list from "../../sql/session/list.sql" with { type: "text" };
+import session_set_label from "../../sql/session/set_label.sql" with { type: "text" };
 import user_create from "../../sql/user/create.sql" with { type: "text" };
 import user_has_any from "../../sql/user/has_any.sql" with { type: "text" };
 import user_is_address_taken from "../../sql/user/is_address_taken.sql" with { type: "text" };
+import user_public_key from "../../sql/user/public_key.sql" with { type: "text" };
+import user_replace_keystore from "../../sql/user/replace_keystore.sql" with { type: "text" };
+import user_replace_preferences from "../../sql/user/replace_preferences.sql" with { type: "text" };
+import user_replace_public_key from "../../sql/user/replace_public_key.sql" with { type: "text" };
 import user_upgrade_auth_string_hash from "../../sql/user/upgrade_auth_string_hash.sql" with { type: "text" };
 import { query } from "./query.ts";
 
+export const address = {
+  /** What a change of the address needs to know: the account, and whether an account has the new address that would not give way (user/create.sql). No row when the account is gone. */
+  account: query<
+    { user_id: string; new_email: string; now: bigint },
+    { email: string; auth_string_hash: string; token_epoch: string; is_taken: boolean },
+    "maybe"
+  >("address/account", address_account, [["user_id", 2950], ["new_email", 25], ["now", 1114]], "maybe"),
+  /** Gives an account the address that its link confirms, and answers the former one. The new epoch voids all links and sign-in tokens; passcodes are void too, since they went to the former address. No row when the account is gone or has another epoch than the link. Fails as a unique violation when the address is taken. An account that never proved the address gives way, as at sign-up (user/create.sql). The account is locked before its passcodes, as everywhere. A passcode that was stored while this waited is void too: only an insert that conflicts sees it. */
+  change: query<
+    { user_id: string; epoch?: string | null | undefined; next_epoch: string; new_email: string; now: bigint },
+    { former_email: string },
+    "maybe"
+  >("address/change", address_change, [["user_id", 2950], ["epoch", 2950], ["next_epoch", 2950], ["new_email", 25], ["now", 1114]], "maybe"),
+  /** Whether the account of a link still has the epoch that it had when the link was made. */
+  is_link_current: query<
+    { user_id: string; epoch?: string | null | undefined },
+    { is_current: boolean },
+    "one"
+  >("address/is_link_current", address_is_link_current, [["user_id", 2950], ["epoch", 2950]], "one"),
+};
+
 export const auth = {
-  /** Opens a session for a refresh token that the reference issued, and lists that token as used. 0 when it was used before, its user is gone, or the user's sessions were revoked since. */
+  /** Opens a session for a refresh token that the reference issued, and lists that token as used. 0 when it was used before, its user is gone, or the user's sessions were revoked since. A revocation that runs right now is waited for. */
   adopt_refresh_token: query<
     { token_signature: Uint8Array; token_expiration: bigint; session_id: string; user_id: string; refresh_token_hash: Uint8Array; now: bigint; session_expiration: bigint },
     {  },
@@ -78,7 +164,7 @@ export const auth = {
   /** Removes the sign-in challenge that a client presents, and reads the account of the address. Of several requests with one challenge, one finds it. */
   take_challenge: query<
     { address_hmac: Uint8Array; nonce: number; now: bigint; email: string },
-    { challenge_was_valid: boolean; user_id: string | null; auth_string_hash: string | null; token_epoch: string | null },
+    { challenge_was_valid: boolean; user_id: string | null; auth_string_hash: string | null; token_epoch: string | null; has_second_factor: boolean },
     "one"
   >("auth/take_challenge", auth_take_challenge, [["address_hmac", 17], ["nonce", 23], ["now", 1114], ["email", 25]], "one"),
   /** Uses up a sign-in passcode and its sign-in token, marks the account as verified, opens a session and reads what a device needs, in one step; a wrong passcode costs one of the attempts. No row when the passcode is wrong, expired, used up or voided, or when the token was used before or is of another epoch than the account. */
@@ -117,6 +203,12 @@ export const container = {
     { key_id: string; container_id: string; public_key: Uint8Array; read_only: boolean },
     "many"
   >("container/access_keys", container_access_keys, [["key_ids", 2951], ["container_ids", 2951]], "many"),
+  /** Whether the caller knows a container as it is: every live category and entry, and no other, with their newest nonces. The caller of this statement holds the container's lock. */
+  compare_versions: query<
+    { container_id: string; version_nonce: bigint; category_ids: string[]; category_nonces: bigint[]; entry_ids: string[]; entry_nonces: bigint[] },
+    { has_exact_rows: boolean; has_newest_nonces: boolean },
+    "one"
+  >("container/compare_versions", container_compare_versions, [["container_id", 2950], ["version_nonce", 20], ["category_ids", 2951], ["category_nonces", 1016], ["entry_ids", 2951], ["entry_nonces", 1016]], "one"),
   /** Makes a container with its first access key and its categories. Sequence numbers start at 1 (decision C6). */
   create: query<
     { container_id: string; key_id: string; encrypted_blob: Uint8Array; version_nonce: bigint; modified_timestamp: bigint; public_key: Uint8Array; category_ids: string[]; category_blobs: Uint8Array[]; category_nonces: bigint[] },
@@ -129,12 +221,138 @@ export const container = {
     { rank: number; id: string; container_id: string; category_id: string | null; encrypted_blob: Uint8Array; version_nonce: bigint; modified_timestamp: bigint; deleted_at: bigint | null },
     "many"
   >("container/fetch", container_fetch, [["key_ids", 2951], ["container_ids", 2951]], "many"),
+  /** Removes the caller's own key, and the container for good when it was the last one (decision C1). */
+  leave: query<
+    { key_id: string; container_id: string },
+    { read_only: boolean | null; has_left: boolean },
+    "one"
+  >("container/leave", container_leave, [["key_id", 2950], ["container_id", 2950]], "one"),
+  /** Locks a container until the transaction ends; read_only is null when the key does not open it. */
+  lock: query<
+    { key_id: string; container_id: string },
+    { read_only: boolean | null },
+    "one"
+  >("container/lock", container_lock, [["key_id", 2950], ["container_id", 2950]], "one"),
+  /** Every access key of a container, by id. */
+  members: query<
+    { container_id: string },
+    { key_id: string; read_only: boolean },
+    "many"
+  >("container/members", container_members, [["container_id", 2950]], "many"),
+  /** Replaces a container's own blob; a tombstone stays one. Whoever runs this has locked the container and compared nonces. */
+  rekey: query<
+    { container_id: string; encrypted_blob: Uint8Array; version_nonce: bigint },
+    {  },
+    "count"
+  >("container/rekey", container_rekey, [["container_id", 2950], ["encrypted_blob", 17], ["version_nonce", 20]], "count"),
+  /** Replaces blobs of categories. `blobs` holds them end to end, the first byte at offset 1. Whoever runs this has locked the container and compared ids and nonces. */
+  rekey_categories: query<
+    { container_id: string; ids: string[]; version_nonces: bigint[]; blobs: Uint8Array; offsets: number[]; lengths: number[] },
+    {  },
+    "count"
+  >("container/rekey_categories", container_rekey_categories, [["container_id", 2950], ["ids", 2951], ["version_nonces", 1016], ["blobs", 17], ["offsets", 1007], ["lengths", 1007]], "count"),
+  /** Replaces blobs of entries. `blobs` holds them end to end, the first byte at offset 1. Whoever runs this has locked the container and compared ids and nonces. */
+  rekey_entries: query<
+    { container_id: string; ids: string[]; version_nonces: bigint[]; blobs: Uint8Array; offsets: number[]; lengths: number[] },
+    {  },
+    "count"
+  >("container/rekey_entries", container_rekey_entries, [["container_id", 2950], ["ids", 2951], ["version_nonces", 1016], ["blobs", 17], ["offsets", 1007], ["lengths", 1007]], "count"),
+  /** Removes another member's key. Does nothing for the caller's own key, and unless the caller may write. */
+  remove_member: query<
+    { key_id: string; container_id: string; removed_key_id: string },
+    { read_only: boolean | null; was_removed: boolean },
+    "one"
+  >("container/remove_member", container_remove_member, [["key_id", 2950], ["container_id", 2950], ["removed_key_id", 2950]], "one"),
   /** Replaces a container's own blob if the caller has seen its newest version; undoes a soft delete. */
   replace: query<
     { key_id: string; container_id: string; encrypted_blob: Uint8Array; version_nonce: bigint; expected_previous_version_nonce: bigint },
     { was_replaced: boolean; read_only: boolean | null; current_version_nonce: bigint | null },
     "one"
   >("container/replace", container_replace, [["key_id", 2950], ["container_id", 2950], ["encrypted_blob", 17], ["version_nonce", 20], ["expected_previous_version_nonce", 20]], "one"),
+  /** Notes that a user has used the one bulk upload of the account. Touches no row when that was before, or without account. */
+  take_bulk_upload: query<
+    { user_id: string },
+    {  },
+    "count"
+  >("container/take_bulk_upload", container_take_bulk_upload, [["user_id", 2950]], "count"),
+  /** Adds categories to containers that the same transaction has added. `blobs` holds their blobs end to end, the first byte at offset 1. */
+  upload_categories: query<
+    { modified_timestamp: bigint; ids: string[]; container_ids: string[]; version_nonces: bigint[]; sequences: bigint[]; blobs: Uint8Array; offsets: number[]; lengths: number[] },
+    {  },
+    "count"
+  >("container/upload_categories", container_upload_categories, [["modified_timestamp", 1114], ["ids", 2951], ["container_ids", 2951], ["version_nonces", 1016], ["sequences", 1016], ["blobs", 17], ["offsets", 1007], ["lengths", 1007]], "count"),
+  /** Adds containers, each with its first access key. `blobs` holds the containers' blobs end to end, the first byte at offset 1; `public_keys` holds keys of 32 bytes end to end. */
+  upload_containers: query<
+    { modified_timestamp: bigint; ids: string[]; version_nonces: bigint[]; blobs: Uint8Array; offsets: number[]; lengths: number[]; last_sequences: bigint[]; key_ids: string[]; public_keys: Uint8Array },
+    {  },
+    "count"
+  >("container/upload_containers", container_upload_containers, [["modified_timestamp", 1114], ["ids", 2951], ["version_nonces", 1016], ["blobs", 17], ["offsets", 1007], ["lengths", 1007], ["last_sequences", 1016], ["key_ids", 2951], ["public_keys", 17]], "count"),
+  /** Adds entries to containers and categories that the same transaction has added; an empty category id is none. `blobs` holds their blobs end to end, the first byte at offset 1. */
+  upload_entries: query<
+    { modified_timestamp: bigint; ids: string[]; container_ids: string[]; category_ids: string[]; version_nonces: bigint[]; sequences: bigint[]; blobs: Uint8Array; offsets: number[]; lengths: number[] },
+    {  },
+    "count"
+  >("container/upload_entries", container_upload_entries, [["modified_timestamp", 1114], ["ids", 2951], ["container_ids", 2951], ["category_ids", 1009], ["version_nonces", 1016], ["sequences", 1016], ["blobs", 17], ["offsets", 1007], ["lengths", 1007]], "count"),
+};
+
+export const credential = {
+  /** Replaces everything that a new account key changes, or nothing: both wrapped keys, the recovery key, preferences and keystore. The passcode is used up only when both blobs still have the expected nonces; a wrong one costs an attempt. A new epoch voids sign-in tokens and links, every other passcode is voided, every session but one is revoked (A5). No row without an account. The account's row is locked before anything else of it, as everywhere, so that two changes cannot wait for each other. Voiding waits for a sign-in that uses its passcode right now, so that the session which that opens is revoked too. */
+  change_account_key: query<
+    { user_id: string; otp_hmac: Uint8Array; now: bigint; kept_session?: string | null | undefined; revoked_until: bigint; encryption_key_encrypted_with_password: Uint8Array; password_encryption_key_salt?: Uint8Array | null | undefined; password_encryption_key_mem_cost_kib?: number | null | undefined; password_encryption_key_threads?: number | null | undefined; password_encryption_key_iterations?: number | null | undefined; recovery_key_hash_salt_for_encryption: Uint8Array; recovery_key_hash_salt_for_recovery_auth: Uint8Array; recovery_key_hash_mem_cost_kib: number; recovery_key_hash_threads: number; recovery_key_hash_iterations: number; recovery_key_auth_hash_rehashed: string; encryption_key_encrypted_with_recovery_key: Uint8Array; preferences_encrypted: Uint8Array; preferences_version_nonce: bigint; expected_preferences_version_nonce: bigint; user_keystore_encrypted: Uint8Array; user_keystore_version_nonce: bigint; expected_user_keystore_version_nonce: bigint },
+    { email: string; otp_was_right: boolean; was_changed: boolean; revoked_ids: string[] | null },
+    "maybe"
+  >("credential/change_account_key", credential_change_account_key, [["user_id", 2950], ["otp_hmac", 17], ["now", 1114], ["kept_session", 2950], ["revoked_until", 1114], ["encryption_key_encrypted_with_password", 17], ["password_encryption_key_salt", 17], ["password_encryption_key_mem_cost_kib", 23], ["password_encryption_key_threads", 23], ["password_encryption_key_iterations", 23], ["recovery_key_hash_salt_for_encryption", 17], ["recovery_key_hash_salt_for_recovery_auth", 17], ["recovery_key_hash_mem_cost_kib", 23], ["recovery_key_hash_threads", 23], ["recovery_key_hash_iterations", 23], ["recovery_key_auth_hash_rehashed", 25], ["encryption_key_encrypted_with_recovery_key", 17], ["preferences_encrypted", 17], ["preferences_version_nonce", 20], ["expected_preferences_version_nonce", 20], ["user_keystore_encrypted", 17], ["user_keystore_version_nonce", 20], ["expected_user_keystore_version_nonce", 20]], "maybe"),
+  /** Uses up a passcode for a change of the account and writes a new password, in one step. A new epoch voids sign-in tokens and links, every other passcode is voided, and every session but one is revoked (decision A5). A wrong passcode costs one of the attempts. No row when the passcode is wrong, expired, used up or voided. The account's row is locked before its passcodes, as everywhere, so that two changes cannot wait for each other. Voiding waits for a sign-in that uses its passcode right now, so that the session which that opens is revoked too. */
+  change_password: query<
+    { user_id: string; otp_hmac: Uint8Array; now: bigint; kept_session?: string | null | undefined; revoked_until: bigint; auth_string_hash: string; auth_string_hash_salt: Uint8Array; auth_string_hash_mem_cost_kib: number; auth_string_hash_threads: number; auth_string_hash_iterations: number; password_encryption_key_salt: Uint8Array; password_encryption_key_mem_cost_kib: number; password_encryption_key_threads: number; password_encryption_key_iterations: number; encryption_key_encrypted_with_password: Uint8Array },
+    { email: string; revoked_ids: string[] },
+    "maybe"
+  >("credential/change_password", credential_change_password, [["user_id", 2950], ["otp_hmac", 17], ["now", 1114], ["kept_session", 2950], ["revoked_until", 1114], ["auth_string_hash", 25], ["auth_string_hash_salt", 17], ["auth_string_hash_mem_cost_kib", 23], ["auth_string_hash_threads", 23], ["auth_string_hash_iterations", 23], ["password_encryption_key_salt", 17], ["password_encryption_key_mem_cost_kib", 23], ["password_encryption_key_threads", 23], ["password_encryption_key_iterations", 23], ["encryption_key_encrypted_with_password", 17]], "maybe"),
+  /** Uses up a passcode for a change of the account and writes a new recovery key, in one step. A wrong passcode costs one of the attempts. No row without an account; was_changed is false when the passcode is wrong, expired, used up or voided. The account's row is locked before its passcodes, as everywhere, so that two changes cannot wait for each other. */
+  change_recovery_key: query<
+    { user_id: string; otp_hmac: Uint8Array; now: bigint; recovery_key_hash_salt_for_encryption: Uint8Array; recovery_key_hash_salt_for_recovery_auth: Uint8Array; recovery_key_hash_mem_cost_kib: number; recovery_key_hash_threads: number; recovery_key_hash_iterations: number; recovery_key_auth_hash_rehashed: string; encryption_key_encrypted_with_recovery_key: Uint8Array },
+    { email: string; was_changed: boolean },
+    "maybe"
+  >("credential/change_recovery_key", credential_change_recovery_key, [["user_id", 2950], ["otp_hmac", 17], ["now", 1114], ["recovery_key_hash_salt_for_encryption", 17], ["recovery_key_hash_salt_for_recovery_auth", 17], ["recovery_key_hash_mem_cost_kib", 23], ["recovery_key_hash_threads", 23], ["recovery_key_hash_iterations", 23], ["recovery_key_auth_hash_rehashed", 25], ["encryption_key_encrypted_with_recovery_key", 17]], "maybe"),
+  /** The account of an address. */
+  find_user: query<
+    { email: string },
+    { user_id: string },
+    "maybe"
+  >("credential/find_user", credential_find_user, [["email", 25]], "maybe"),
+};
+
+export const deletion = {
+  /** Cancels the deletion of an account, scheduled or only asked for. False without an account. */
+  cancel: query<
+    { user_id: string; next_epoch: string },
+    { was_cancelled: boolean },
+    "one"
+  >("deletion/cancel", deletion_cancel, [["user_id", 2950], ["next_epoch", 2950]], "one"),
+  /** The account of a deletion link, and whether its deletion is scheduled already. No row when the account is gone or does not honour the link any more. */
+  find_account: query<
+    { user_id: string; epoch?: string | null | undefined; token_signature: Uint8Array },
+    { email: string; is_scheduled: boolean; link_was_used: boolean },
+    "maybe"
+  >("deletion/find_account", deletion_find_account, [["user_id", 2950], ["epoch", 2950], ["token_signature", 17]], "maybe"),
+  /** Whether the deletion of an account is scheduled. No row without an account. */
+  is_scheduled: query<
+    { user_id: string },
+    { is_scheduled: boolean },
+    "maybe"
+  >("deletion/is_scheduled", deletion_is_scheduled, [["user_id", 2950]], "maybe"),
+  /** Lists keys that shall go with an account, and reads where the link that confirms it is mailed to. Listing a key again keeps the later time. No row without an account; nothing is listed unless every pair opens a container. */
+  list_keys: query<
+    { user_id: string; key_ids: string[]; container_ids: string[]; delete_me_time: bigint },
+    { email: string; token_epoch: string; all_exist: boolean },
+    "maybe"
+  >("deletion/list_keys", deletion_list_keys, [["user_id", 2950], ["key_ids", 2951], ["container_ids", 2951], ["delete_me_time", 1114]], "maybe"),
+  /** Schedules the deletion of a link's account, uses the link up, and keeps the listed keys until keys_kept_until at least. No row when the account is gone or does not honour the link any more. Of several requests at once one schedules. */
+  schedule: query<
+    { user_id: string; epoch?: string | null | undefined; token_signature: Uint8Array; token_expiration: bigint; ready_time: bigint; keys_kept_until: bigint },
+    { email: string; was_scheduled: boolean; link_was_used: boolean; is_scheduled: boolean },
+    "maybe"
+  >("deletion/schedule", deletion_schedule, [["user_id", 2950], ["epoch", 2950], ["token_signature", 17], ["token_expiration", 1114], ["ready_time", 1114], ["keys_kept_until", 1114]], "maybe"),
 };
 
 export const entry = {
@@ -164,6 +382,243 @@ export const entry = {
   >("entry/soft_delete", entry_soft_delete, [["key_id", 2950], ["container_id", 2950], ["entry_id", 2950], ["version_nonce", 20]], "one"),
 };
 
+export const events = {
+  /** The newest sequence number of containers that were just changed. */
+  cursors: query<
+    { container_ids: string[] },
+    { container_id: string; last_sequence: bigint },
+    "many"
+  >("events/cursors", events_cursors, [["container_ids", 2951]], "many"),
+  /** Tells every process how far containers have come, some hundred in one notification: it may have 8,000 bytes. */
+  tell_processes: query<
+    { container_ids: string[] },
+    { notifications: bigint },
+    "one"
+  >("events/tell_processes", events_tell_processes, [["container_ids", 2951]], "one"),
+  /** Which of some keys still open their containers, and how far these have come. */
+  watched: query<
+    { key_ids: string[]; container_ids: string[] },
+    { key_id: string; container_id: string; last_sequence: bigint },
+    "many"
+  >("events/watched", events_watched, [["key_ids", 2951], ["container_ids", 2951]], "many"),
+};
+
+export const factor = {
+  /** Uses up a second factor that was found right and the sign-in token, both or neither, opens a session and reads what a device needs, in one step; the counted attempt is taken back. One of a time step, a recovery code and a passkey's counter is given. No row when it was used or removed meanwhile, or a recovery code is wrong; when the account is gone or has another epoch than the token; or when the token was used. */
+  accept: query<
+    { user_id: string; epoch?: string | null | undefined; token_signature: Uint8Array; token_expiration: bigint; now: bigint; session_id: string; refresh_token_hash: Uint8Array; session_expiration: bigint; attempts_period_start: bigint; totp_id?: string | null | undefined; totp_step?: bigint | null | undefined; recovery_code_hmac?: Uint8Array | null | undefined; passkey_id?: string | null | undefined; passkey_sign_count?: bigint | null | undefined },
+    { recovery_codes_left: number | null; preferences_encrypted: Uint8Array; preferences_version_nonce: bigint; user_keystore_encrypted: Uint8Array; user_keystore_version_nonce: bigint; password_encryption_key_salt: Uint8Array; password_encryption_key_mem_cost_kib: number; password_encryption_key_threads: number; password_encryption_key_iterations: number; encryption_key_encrypted_with_password: Uint8Array },
+    "maybe"
+  >("factor/accept", factor_accept, [["user_id", 2950], ["epoch", 2950], ["token_signature", 17], ["token_expiration", 1114], ["now", 1114], ["session_id", 2950], ["refresh_token_hash", 17], ["session_expiration", 1114], ["attempts_period_start", 1114], ["totp_id", 2950], ["totp_step", 20], ["recovery_code_hmac", 17], ["passkey_id", 2950], ["passkey_sign_count", 20]], "maybe"),
+  /** Adds a passkey, unless it is known already or the account has too many factors, and gives the account recovery codes if this is its first factor. No row without an account. */
+  add_passkey: query<
+    { user_id: string; id: string; credential_id: Uint8Array; public_key: Uint8Array; sign_count: bigint; transports: string[]; label_encrypted?: Uint8Array | null | undefined; factors_max: number; recovery_code_hmacs: Uint8Array[] },
+    { had_room: boolean; was_added: boolean; is_first: boolean },
+    "maybe"
+  >("factor/add_passkey", factor_add_passkey, [["user_id", 2950], ["id", 2950], ["credential_id", 17], ["public_key", 17], ["sign_count", 20], ["transports", 1009], ["label_encrypted", 17], ["factors_max", 23], ["recovery_code_hmacs", 1001]], "maybe"),
+  /** Counts an attempt to sign in with a second factor before it is looked at, unless too many were wrong since period_floor (then failures is null), and reads what it is checked with. A presented passkey uses up the challenge of the sign-in token. No row when the account is gone, has another epoch than the token, or the token was used. */
+  begin_attempt: query<
+    { user_id: string; epoch?: string | null | undefined; token_signature: Uint8Array; now: bigint; period_floor: bigint; failures_max: number; credential_id?: Uint8Array | null | undefined },
+    { email: string; failures: number | null; period_start: bigint | null; totp_id: string | null; totp_secret_encrypted: Uint8Array | null; passkey_id: string | null; passkey_public_key: Uint8Array | null; passkey_sign_count: bigint | null; passkey_challenge: Uint8Array | null },
+    "maybe"
+  >("factor/begin_attempt", factor_begin_attempt, [["user_id", 2950], ["epoch", 2950], ["token_signature", 17], ["now", 1114], ["period_floor", 1114], ["failures_max", 23], ["credential_id", 17]], "maybe"),
+  /** Stores the secret of an authenticator app that is to be confirmed, in place of one that never was. A confirmed one stays. No row without an account. */
+  begin_totp: query<
+    { user_id: string; id: string; secret_encrypted: Uint8Array; confirmation_deadline: bigint },
+    { was_stored: boolean },
+    "maybe"
+  >("factor/begin_totp", factor_begin_totp, [["user_id", 2950], ["id", 2950], ["secret_encrypted", 17], ["confirmation_deadline", 1114]], "maybe"),
+  /** Counts an attempt to confirm an authenticator app before its code is looked at, unless too many codes were wrong since period_floor (then failures is null), and reads what the code is checked with. Nothing is counted where there is nothing to confirm (then id is null). No row without an account. */
+  begin_totp_confirmation: query<
+    { user_id: string; now: bigint; period_floor: bigint; failures_max: number },
+    { email: string; id: string | null; secret_encrypted: Uint8Array | null; failures: number | null; period_start: bigint | null },
+    "maybe"
+  >("factor/begin_totp_confirmation", factor_begin_totp_confirmation, [["user_id", 2950], ["now", 1114], ["period_floor", 1114], ["failures_max", 23]], "maybe"),
+  /** Confirms an authenticator app with the time step of its first code, gives the account recovery codes if this is its first factor, and takes the counted attempt back. No row when it was confirmed, replaced or removed meanwhile. */
+  confirm_totp: query<
+    { user_id: string; id: string; step: bigint; now: bigint; recovery_code_hmacs: Uint8Array[]; attempts_period_start: bigint },
+    { is_first: boolean },
+    "maybe"
+  >("factor/confirm_totp", factor_confirm_totp, [["user_id", 2950], ["id", 2950], ["step", 20], ["now", 1114], ["recovery_code_hmacs", 1001], ["attempts_period_start", 1114]], "maybe"),
+  /** Reads the confirmed factors of an account, the authenticator app first. An account without any has one row, of nulls and no recovery codes; no row without an account. */
+  list: query<
+    { user_id: string },
+    { id: string | null; kind: string | null; label_encrypted: Uint8Array | null; recovery_codes_left: number },
+    "many"
+  >("factor/list", factor_list, [["user_id", 2950]], "many"),
+  /** Reads which second factors a sign-in can be finished with. No row when the account is gone, has another epoch than the sign-in token, or the token was used. */
+  offer: query<
+    { user_id: string; epoch?: string | null | undefined; token_signature: Uint8Array },
+    { totp: boolean; passkey: boolean; recovery_codes_left: number },
+    "maybe"
+  >("factor/offer", factor_offer, [["user_id", 2950], ["epoch", 2950], ["token_signature", 17]], "maybe"),
+  /** Stores the challenge for a passkey, in place of an earlier one that was given to the same token or session, and reads the passkeys of the account: a row each, or one of nulls. No row when the account is gone, has another epoch than the sign-in token, or the token was used. */
+  put_passkey_challenge: query<
+    { user_id: string; epoch?: string | null | undefined; purpose: string; binding: Uint8Array; challenge: Uint8Array; expiration: bigint },
+    { email: string; factors: number; credential_id: Uint8Array | null; transports: string[] | null },
+    "many"
+  >("factor/put_passkey_challenge", factor_put_passkey_challenge, [["user_id", 2950], ["epoch", 2950], ["purpose", 25], ["binding", 17], ["challenge", 17], ["expiration", 1114]], "many"),
+  /** Reads what the password of an account is checked with. */
+  read_password_hash: query<
+    { user_id: string },
+    { email: string; auth_string_hash: string },
+    "maybe"
+  >("factor/read_password_hash", factor_read_password_hash, [["user_id", 2950]], "maybe"),
+  /** Removes a factor of an account, confirmed or not; with the last confirmed one go the recovery codes. No row when the account has no such factor. */
+  remove: query<
+    { user_id: string; id: string },
+    { email: string; was_confirmed: boolean },
+    "maybe"
+  >("factor/remove", factor_remove, [["user_id", 2950], ["id", 2950]], "maybe"),
+  /** Replaces the recovery codes of an account that has a confirmed factor; 0 for another. */
+  renew_recovery_codes: query<
+    { user_id: string; recovery_code_hmacs: Uint8Array[] },
+    {  },
+    "count"
+  >("factor/renew_recovery_codes", factor_renew_recovery_codes, [["user_id", 2950], ["recovery_code_hmacs", 1001]], "count"),
+  /** Uses up the challenge that a session was given to enrol a passkey; null when there is none or it has expired. No row without an account. */
+  take_enrolment_challenge: query<
+    { user_id: string; binding: Uint8Array; now: bigint },
+    { email: string; challenge: Uint8Array | null },
+    "maybe"
+  >("factor/take_enrolment_challenge", factor_take_enrolment_challenge, [["user_id", 2950], ["binding", 17], ["now", 1114]], "maybe"),
+};
+
+export const jobs = {
+  /** Claims the run of a job for this process. 0 when the job is not due or another process runs it. It is due when it never ran, when its last run began at due_floor or before, or (the clock was set back) after due_ceiling, when that run failed or was stopped, and when the process that ran it has not ended it before its claim did. */
+  claim_run: query<
+    { job_name: string; began_at: bigint; claimed_until: bigint; due_floor: bigint; due_ceiling: bigint },
+    {  },
+    "count"
+  >("jobs/claim_run", jobs_claim_run, [["job_name", 25], ["began_at", 1114], ["claimed_until", 1114], ["due_floor", 1114], ["due_ceiling", 1114]], "count"),
+  /** Removes used tokens that expired before a time. */
+  clear_blacklisted_tokens: query<
+    { expired_before: bigint; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_blacklisted_tokens", jobs_clear_blacklisted_tokens, [["expired_before", 1114], ["rows_max", 20]], "count"),
+  /** Removes the keys that were listed for a deletion which was never confirmed. Those of a confirmed one stay until it is done, however late that is (decision A12). */
+  clear_listed_keys: query<
+    { now: bigint; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_listed_keys", jobs_clear_listed_keys, [["now", 1114], ["rows_max", 20]], "count"),
+  /** Removes passcodes that expired and whose row no longer counts the mails of a sending period (decision A7). */
+  clear_otps: query<
+    { now: bigint; period_floor: bigint; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_otps", jobs_clear_otps, [["now", 1114], ["period_floor", 1114], ["rows_max", 20]], "count"),
+  /** Removes passkey challenges that expired. */
+  clear_passkey_challenges: query<
+    { now: bigint; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_passkey_challenges", jobs_clear_passkey_challenges, [["now", 1114], ["rows_max", 20]], "count"),
+  /** Removes revoked sessions whose last access token expired before a time. */
+  clear_revoked_sessions: query<
+    { expired_before: bigint; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_revoked_sessions", jobs_clear_revoked_sessions, [["expired_before", 1114], ["rows_max", 20]], "count"),
+  /** Removes sessions that expired: their refresh tokens did too. */
+  clear_sessions: query<
+    { now: bigint; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_sessions", jobs_clear_sessions, [["now", 1114], ["rows_max", 20]], "count"),
+  /** Removes sign-in challenges that expired. */
+  clear_signin_challenges: query<
+    { now: bigint; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_signin_challenges", jobs_clear_signin_challenges, [["now", 1114], ["rows_max", 20]], "count"),
+  /** Removes accounts whose address was not proven until its deadline. Who holds a passcode that is still good may be proving it right now, and is left in peace until that expires. */
+  clear_unverified_users: query<
+    { now: bigint; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_unverified_users", jobs_clear_unverified_users, [["now", 1114], ["rows_max", 20]], "count"),
+  /** Deletes an account whose time has come, with the containers that only it opens (decisions A12, C1). The answer is null when the deletion was cancelled, put off or done meanwhile. */
+  delete_account: query<
+    { user_id: string; due_until: bigint; revoked_until: bigint },
+    { revoked_ids: string[] | null },
+    "one"
+  >("jobs/delete_account", jobs_delete_account, [["user_id", 2950], ["due_until", 1114], ["revoked_until", 1114]], "one"),
+  /** Lists accounts whose time has come, the longest due first. Those that failed wait for their retry_at. */
+  due_deletions: query<
+    { now: bigint; accounts_max: bigint },
+    { user_id: string },
+    "many"
+  >("jobs/due_deletions", jobs_due_deletions, [["now", 1114], ["accounts_max", 20]], "many"),
+  /** Gives back the claim of a run and notes how it went. 0 when the claim had expired and another process took over. */
+  end_run: query<
+    { job_name: string; began_at: bigint; result: string; duration_ms: bigint; has_failed: boolean },
+    {  },
+    "count"
+  >("jobs/end_run", jobs_end_run, [["job_name", 25], ["began_at", 1114], ["result", 25], ["duration_ms", 20], ["has_failed", 16]], "count"),
+  /** Notes that an account could not be deleted, and doubles the wait until the next attempt each time. No row when the deletion was cancelled meanwhile. */
+  record_failed_deletion: query<
+    { user_id: string; error_code: string; now: bigint; first_wait_secs: number; longest_wait_secs: number },
+    { failures: number },
+    "maybe"
+  >("jobs/record_failed_deletion", jobs_record_failed_deletion, [["user_id", 2950], ["error_code", 25], ["now", 1114], ["first_wait_secs", 23], ["longest_wait_secs", 23]], "maybe"),
+  /** Keeps the claim of a run that takes longer. */
+  renew_claim: query<
+    { job_name: string; began_at: bigint; claimed_until: bigint },
+    {  },
+    "count"
+  >("jobs/renew_claim", jobs_renew_claim, [["job_name", 25], ["began_at", 1114], ["claimed_until", 1114]], "count"),
+};
+
+export const recovery = {
+  /** The account of an address, with what a recovery key is checked against and what it opens. */
+  find_user: query<
+    { email: string },
+    { user_id: string; email: string; token_epoch: string; is_verified: boolean; recovery_key_auth_hash_rehashed: string; encryption_key_encrypted_with_recovery_key: Uint8Array },
+    "maybe"
+  >("recovery/find_user", recovery_find_user, [["email", 25]], "maybe"),
+  /** How the client of an address must hash its recovery key. */
+  params: query<
+    { email: string },
+    { recovery_key_hash_salt_for_encryption: Uint8Array; recovery_key_hash_salt_for_recovery_auth: Uint8Array; recovery_key_hash_mem_cost_kib: number; recovery_key_hash_threads: number; recovery_key_hash_iterations: number },
+    "maybe"
+  >("recovery/params", recovery_params, [["email", 25]], "maybe"),
+  /** Gives an account a new password and a new recovery key, if its recovery key is still the one that was checked. A new epoch voids sign-in tokens and links; all passcodes are voided and all sessions revoked (decision A5). No row when the recovery key was changed meanwhile: of several recoveries with one key, one gets a row. Voiding waits for a sign-in that uses its passcode right now, so that the session which that opens is revoked too. */
+  recover: query<
+    { user_id: string; checked_hash: string; revoked_until: bigint; auth_string_hash: string; auth_string_hash_salt: Uint8Array; auth_string_hash_mem_cost_kib: number; auth_string_hash_threads: number; auth_string_hash_iterations: number; encryption_key_encrypted_with_password: Uint8Array; password_encryption_key_salt?: Uint8Array | null | undefined; password_encryption_key_mem_cost_kib?: number | null | undefined; password_encryption_key_threads?: number | null | undefined; password_encryption_key_iterations?: number | null | undefined; recovery_key_hash_salt_for_encryption: Uint8Array; recovery_key_hash_salt_for_recovery_auth: Uint8Array; recovery_key_hash_mem_cost_kib: number; recovery_key_hash_threads: number; recovery_key_hash_iterations: number; recovery_key_auth_hash_rehashed: string; encryption_key_encrypted_with_recovery_key: Uint8Array },
+    { email: string; token_epoch: string; revoked_ids: string[] },
+    "maybe"
+  >("recovery/recover", recovery_recover, [["user_id", 2950], ["checked_hash", 25], ["revoked_until", 1114], ["auth_string_hash", 25], ["auth_string_hash_salt", 17], ["auth_string_hash_mem_cost_kib", 23], ["auth_string_hash_threads", 23], ["auth_string_hash_iterations", 23], ["encryption_key_encrypted_with_password", 17], ["password_encryption_key_salt", 17], ["password_encryption_key_mem_cost_kib", 23], ["password_encryption_key_threads", 23], ["password_encryption_key_iterations", 23], ["recovery_key_hash_salt_for_encryption", 17], ["recovery_key_hash_salt_for_recovery_auth", 17], ["recovery_key_hash_mem_cost_kib", 23], ["recovery_key_hash_threads", 23], ["recovery_key_hash_iterations", 23], ["recovery_key_auth_hash_rehashed", 25], ["encryption_key_encrypted_with_recovery_key", 17]], "maybe"),
+};
+
+export const session = {
+  /** Ends a session of the user, if it is one, so that its refresh token and its access tokens are refused from now on in every process. No row when the user is gone. */
+  end: query<
+    { session_id: string; user_id: string; revoked_until: bigint },
+    { was_ended: boolean },
+    "maybe"
+  >("session/end", session_end, [["session_id", 2950], ["user_id", 2950], ["revoked_until", 1114]], "maybe"),
+  /** Ends every session of the user but one, and refuses the tokens of the reference, which name no session. Answers what was revoked; no row when the user is gone. */
+  end_others: query<
+    { user_id: string; own_session_id: string; revoked_until: bigint },
+    { revoked_ids: string[] },
+    "maybe"
+  >("session/end_others", session_end_others, [["user_id", 2950], ["own_session_id", 2950], ["revoked_until", 1114]], "maybe"),
+  /** The sessions of a user that have not expired, the one that lives longest first; one row without an id when there is none. No row when the user is gone. */
+  list: query<
+    { user_id: string; own_session_id?: string | null | undefined; now: bigint },
+    { id: string | null; expiration: bigint | null; is_current: boolean; label_encrypted: Uint8Array | null },
+    "many"
+  >("session/list", session_list, [["user_id", 2950], ["own_session_id", 2950], ["now", 1114]], "many"),
+  /** Labels a session. 0 when it has ended. */
+  set_label: query<
+    { session_id: string; user_id: string; label_encrypted: Uint8Array },
+    {  },
+    "count"
+  >("session/set_label", session_set_label, [["session_id", 2950], ["user_id", 2950], ["label_encrypted", 17]], "count"),
+};
+
 export const user = {
   /** Makes an account, with its flags, preferences, keystore and first sign-in passcode. 0 when the address is taken. An account that never proved the address and whose passcode has expired gives way: nobody can keep an address from its owner by signing up with it. */
   create: query<
@@ -183,6 +638,30 @@ export const user = {
     { is_taken: boolean },
     "one"
   >("user/is_address_taken", user_is_address_taken, [["email", 25], ["now", 1114]], "one"),
+  /** The public key of an address, null when no account has it. No row when the user who asks is gone. */
+  public_key: query<
+    { asked_by: string; email: string },
+    { id: string | null; value: Uint8Array | null },
+    "maybe"
+  >("user/public_key", user_public_key, [["asked_by", 2950], ["email", 25]], "maybe"),
+  /** Replaces a user's keystore if the caller has seen the newest version. No row when the user is gone. */
+  replace_keystore: query<
+    { user_id: string; encrypted_blob: Uint8Array; version_nonce: bigint; expected_previous_version_nonce: bigint },
+    { was_replaced: boolean },
+    "maybe"
+  >("user/replace_keystore", user_replace_keystore, [["user_id", 2950], ["encrypted_blob", 17], ["version_nonce", 20], ["expected_previous_version_nonce", 20]], "maybe"),
+  /** Replaces a user's preferences if the caller has seen the newest version. No row when the user is gone. */
+  replace_preferences: query<
+    { user_id: string; encrypted_blob: Uint8Array; version_nonce: bigint; expected_previous_version_nonce: bigint },
+    { was_replaced: boolean },
+    "maybe"
+  >("user/replace_preferences", user_replace_preferences, [["user_id", 2950], ["encrypted_blob", 17], ["version_nonce", 20], ["expected_previous_version_nonce", 20]], "maybe"),
+  /** Replaces a user's public key if the caller knows the present one. No row when the user is gone. */
+  replace_public_key: query<
+    { user_id: string; public_key_id: string; public_key: Uint8Array; expected_public_key_id: string },
+    { was_replaced: boolean },
+    "maybe"
+  >("user/replace_public_key", user_replace_public_key, [["user_id", 2950], ["public_key_id", 2950], ["public_key", 17], ["expected_public_key_id", 2950]], "maybe"),
   /** Rewrites a password hash of the reference in the present scheme, unless the password was changed meanwhile. */
   upgrade_auth_string_hash: query<
     { user_id: string; previous_hash: string; next_hash: string },
@@ -192,4 +671,4 @@ export const user = {
 };
 
 /** Every query, for the check at start. */
-export const allQueries = [...Object.values(auth), ...Object.values(category), ...Object.values(container), ...Object.values(entry), ...Object.values(user)];
+export const allQueries = [...Object.values(address), ...Object.values(auth), ...Object.values(category), ...Object.values(container), ...Object.values(credential), ...Object.values(deletion), ...Object.values(entry), ...Object.values(events), ...Object.values(factor), ...Object.values(jobs), ...Object.values(recovery), ...Object.values(session), ...Object.values(user)];

@@ -29,10 +29,14 @@ export interface EndpointSpec<Needs extends TokenNeeds, Body, Reply> {
   request?: Message<Body>;
   /** The message that it answers; without it the answer is empty. */
   response?: Message<Reply>;
+  /** The answer goes on for as long as the client listens. */
+  isStream?: true;
   /** Status of success; 200 unless given. */
   status?: 200 | 201;
   /** Largest body in bytes; by default `usualBodyBytesMax`, or `publicBodyBytesMax` without an access token. */
   bodyBytesMax?: (config: Config) => number;
+  /** Of pages for people (page.ts): their errors are pages too, and no cookie is looked at. */
+  answers?: "page";
 }
 
 export interface Context<Needs extends TokenNeeds, Body> {
@@ -63,6 +67,8 @@ export interface Incoming {
   clientAddress: string | undefined;
   /** Called for each piece of the body, so that the connection is not cut while more comes. */
   onBodyProgress: () => void;
+  /** Called for an answer that may be silent for long: from now on the connection is not cut for it. */
+  onStream: () => void;
 }
 
 const EMPTY_COOKIES = parseCookies(null);
@@ -85,6 +91,7 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
     const finishTokens = services.access.open(spec.tokens, request, cookies);
     const body = spec.request ? await decodeBody(spec, spec.request, incoming) : undefined;
     const newCookies: string[] = [];
+    const proofs = await finishTokens();
     const result = await handle({
       services,
       request,
@@ -93,10 +100,15 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
       },
       clientAddress,
       isBrowser: request.headers.get("x-client-is-browser")?.toLowerCase() === "true",
-      proofs: await finishTokens(),
+      proofs,
       body: body as Body,
       addCookies: (cookies) => newCookies.push(...cookies),
     });
+    if (spec.isStream) incoming.onStream();
+    // Whoever may write has written: who watches the container is told.
+    if (spec.tokens.container === "write" && spec.limit !== "read") {
+      services.liveChanges.announce(proofs.container.container_id);
+    }
     const response = result instanceof Response ? result : reply(request, spec.status ?? 200, spec.response, result);
     for (const cookie of newCookies) response.headers.append("set-cookie", cookie);
     return response;
@@ -121,7 +133,8 @@ async function decodeBody<Body>(
   return encoding === "json" ? message.decodeJson(bytes) : message.decodeProtobuf(bytes);
 }
 
-function queryOf(request: Request): URLSearchParams {
+/** The query of a request's URL, percent-decoded; `+` is a space. */
+export function queryOf(request: Request): URLSearchParams {
   const start = request.url.indexOf("?");
   return new URLSearchParams(start === -1 ? "" : request.url.slice(start + 1));
 }

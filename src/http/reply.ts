@@ -28,16 +28,21 @@ export function reply<Reply>(
 }
 
 /**
- * The one writer of errors: an ApiError as it is, a database that is away as 503, anything else as INTERNAL_ERROR with
- * its cause in the log and nowhere else.
+ * What a client may know of an error: an ApiError as it is, a database that is away as 503, anything else as
+ * INTERNAL_ERROR with its cause in the log and nowhere else.
  */
-export function errorReply(request: Request, error: unknown, log: Log, requestId: string): Response {
+export function refusalOf(error: unknown, log: Log, requestId: string): ApiError {
   const known = asApiError(error);
   if (known.type === "INTERNAL_ERROR") log.error("request failed", { request_id: requestId, ...describe(error) });
   else if (known.status === 503) log.warn("request refused", { request_id: requestId, ...describe(error) });
-  const value = { err_type: known.type, err_message: known.message };
-  const response = reply(request, known.status, ServerErrorResponse, value);
-  for (const [name, text] of Object.entries(known.headers)) response.headers.set(name, text);
+  return known;
+}
+
+/** The one writer of errors to clients; pages have their own for people. */
+export function errorReply(request: Request, refusal: ApiError): Response {
+  const value = { err_type: refusal.type, err_message: refusal.message };
+  const response = reply(request, refusal.status, ServerErrorResponse, value);
+  for (const [name, text] of Object.entries(refusal.headers)) response.headers.set(name, text);
   return response;
 }
 

@@ -36,9 +36,40 @@ export function containerBodyBytesMax(config: Config): number {
   return Math.min(MIB + config.categoriesPerContainerMax * perCategory, requestBytesMax(config));
 }
 
+/** The limit of uploads and re-keyings of whole containers, in bytes: as much as the operator lets anybody send. */
+export function wholeContainersBodyBytesMax(config: Config): number {
+  return requestBytesMax(config);
+}
+
 /** The limit of a sign-up, in bytes: a first keystore is small (decision W16). */
 export function signUpBodyBytesMax(): number {
   return 4 * MIB;
+}
+
+/** The limit of a change of the preferences, in bytes. */
+export function preferencesBodyBytesMax(config: Config): number {
+  return Math.min(inBase64(preferencesBytesMax(config)), requestBytesMax(config));
+}
+
+/** The limit of a change of the keystore, in bytes. */
+export function keystoreBodyBytesMax(config: Config): number {
+  return Math.min(inBase64(keystoreBytesMax(config)), requestBytesMax(config));
+}
+
+/** Room for a blob in base64 and for all else that a body holds, in bytes. */
+function inBase64(blobBytesMax: number): number {
+  return MIB + Math.ceil((blobBytesMax * 4) / 3);
+}
+
+/** The limit of a change of the account key, in bytes: it carries the keystore and the preferences, in base64 perhaps. */
+export function accountKeyBodyBytesMax(config: Config): number {
+  const blobs = keystoreBytesMax(config) + preferencesBytesMax(config);
+  return Math.min(inBase64(blobs), requestBytesMax(config));
+}
+
+/** The limit of a list of container tokens, in bytes: one has about 240, more with claims that only its client knows. */
+export function containerTokensBodyBytesMax(config: Config): number {
+  return Math.min(Math.max(MIB, config.containersMax * 512), requestBytesMax(config));
 }
 
 /** No body of any route may be larger. */

@@ -1,4 +1,4 @@
-import { escapeHtml } from "./html.ts";
+import { escapeHtml } from "../html.ts";
 
 /** A mail before it has a sender, a date and an id. */
 export interface Letter {
@@ -78,6 +78,14 @@ ${blocks.join("\n")}
 /** Plain text as one block of an HTML part. */
 export function paragraph(text: string): string {
   return `<p style="margin:0 0 16px">\n${escapeHtml(text)}\n</p>`;
+}
+
+/** A link as one block of an HTML part, spelt out, so that its reader sees where it leads. */
+export function linkBlock(url: string): string {
+  const escaped = escapeHtml(url);
+  return `<p style="margin:0 0 16px; overflow-wrap:anywhere">
+<a href="${escaped}" rel="nofollow">${escaped}</a>
+</p>`;
 }
 
 /** A code in large fixed-width characters; one click or touch selects all of it. */

@@ -110,6 +110,9 @@ function listOf(settings: readonly Name[]): string {
   return settings.map(({ env }) => env).join(", ");
 }
 
+/** The paths of the pages that confirm a deletion. */
+const DELETION_PATHS = ["/account/deletion", "/api/user/deletion/verify"];
+
 const LOOPBACK = /^(localhost|127\..*|::1)$/i;
 
 /** @returns one sentence per setting that is allowed but probably not meant */
@@ -132,6 +135,11 @@ export function findDoubts(reading: Checked): string[] {
       `${S.corsAllowedOrigins.env}: ${JSON.stringify(origin)} matches no browser; an origin looks like https://app.example.org, without a path or slash at the end.`,
     );
   }
+  const deletionUrl = v.userDeletionUrl;
+  doubt(
+    deletionUrl !== undefined && !DELETION_PATHS.some((path) => deletionUrl.endsWith(path)),
+    `${S.userDeletionUrl.env}: this server answers ${DELETION_PATHS.join(" and ")}, but not ${JSON.stringify(deletionUrl)}; nobody can confirm a deletion unless something else leads that address there.`,
+  );
   const level = origins.get(S.logLevel.env)?.text ?? "";
   doubt(
     level.includes("="),

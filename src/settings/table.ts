@@ -340,6 +340,21 @@ const SIZES = {
   ),
 };
 
+const STREAMS = {
+  streamsMax: setting(
+    "ENTRIES_MAX_STREAMS",
+    integer(1, 1_000_000),
+    "10000",
+    "Most streams of live changes that a process serves at a time.",
+  ),
+  streamsPerUserMax: setting(
+    "ENTRIES_MAX_STREAMS_PER_USER",
+    integer(1, 10_000),
+    "20",
+    "Most streams of live changes of one account in a process.",
+  ),
+};
+
 const LIMITS = {
   limiters: {
     create: limiterClass("CREATE", "requests that create something", [20, 30], [3000, 60]),
@@ -475,6 +490,7 @@ export const GROUPS = [
   { title: "Password hashing", settings: PASSWORDS },
   { title: "Lifetimes", settings: LIFETIMES },
   { title: "Sizes and counts", settings: SIZES },
+  { title: "Live changes", settings: STREAMS },
   { title: "Request limits", settings: LIMITS },
   { title: "Jobs", settings: JOBS },
   { title: "Mail", settings: MAIL },
@@ -489,6 +505,7 @@ export const SETTINGS = {
   ...PASSWORDS,
   ...LIFETIMES,
   ...SIZES,
+  ...STREAMS,
   ...LIMITS,
   ...JOBS,
   ...MAIL,

@@ -3,22 +3,33 @@ import { SigninToken } from "../auth/messages.ts";
 import { mailOtp, newOtp, OTP_ATTEMPTS, otpExpiration, otpHmac } from "../auth/otp.ts";
 import { giveSigninToken, issueSigninToken } from "../auth/signinToken.ts";
 import type { Config } from "../config.ts";
+import { EncryptedBlobUpdate } from "../container/messages.ts";
+import { phonyPublicKey } from "../crypto/phonyPublicKey.ts";
 import { isRecipientPublicKey } from "../crypto/recipientKey.ts";
-import { requireNewAddress } from "../emailAddress.ts";
+import { lookupForm, requireEmailParameter, requireNewAddress } from "../emailAddress.ts";
 import { ApiError } from "../errors.ts";
 import { endpoint } from "../http/endpoint.ts";
 import {
   encryptionKeyBytesMax,
+  keystoreBodyBytesMax,
   keystoreBytesMax,
+  preferencesBodyBytesMax,
   preferencesBytesMax,
   requireSizes,
   signUpBodyBytesMax,
 } from "../http/sizes.ts";
 import { nowMicros } from "../services.ts";
 import type { SignupPolicy } from "../settings/types.ts";
-import { createUser, requireFreeAddress } from "./dao.ts";
+import {
+  createUser,
+  findPublicKey,
+  replaceKeystore,
+  replacePreferences,
+  replacePublicKey,
+  requireFreeAddress,
+} from "./dao.ts";
 import { requireHashParameters, requireNotEmpty, requireSalt, SALT_BYTES_MAX } from "./hashParameters.ts";
-import { NewUser } from "./messages.ts";
+import { NewUser, NewUserPublicKey, UserPublicKey } from "./messages.ts";
 
 const MICROS_PER_DAY = 86_400_000_000n;
 
@@ -68,7 +79,80 @@ export const userRoutes = [
       return giveSigninToken(context, token.text);
     },
   ),
+
+  endpoint(
+    {
+      method: "GET",
+      path: "/api/user/public-key",
+      summary: "The public key of an address, to share a container with it. Unknown addresses have one as well.",
+      limit: "read",
+      tokens: { user: true },
+      response: UserPublicKey,
+    },
+    async ({ services, query, proofs: { user } }) => {
+      const email = lookupForm(requireEmailParameter(query));
+      const phony = phonyPublicKey(services.keys.phony, email); // for every request, so that all cost the same
+      return (await findPublicKey(services.db, user.user_id, email)) ?? phony;
+    },
+  ),
+
+  endpoint(
+    {
+      method: "PUT",
+      path: "/api/user/public-key",
+      summary: "Replaces the caller's public key if the caller knows which one is present.",
+      limit: "modify",
+      tokens: { user: true },
+      request: NewUserPublicKey,
+    },
+    async ({ services, body, proofs: { user } }) => {
+      requireSizes([["value", body.value, encryptionKeyBytesMax(services.config)]]);
+      requireRecipientPublicKey("value", body.value);
+      await replacePublicKey(services.db, user.user_id, body);
+      return undefined;
+    },
+  ),
+
+  endpoint(
+    {
+      method: "PUT",
+      path: "/api/user/preferences",
+      summary: "Replaces the caller's encrypted preferences if the caller has seen the newest version.",
+      limit: "modify",
+      tokens: { user: true },
+      request: EncryptedBlobUpdate,
+      bodyBytesMax: preferencesBodyBytesMax,
+    },
+    async ({ services, body, proofs: { user } }) => {
+      requireSizes([["encrypted_blob", body.encrypted_blob, preferencesBytesMax(services.config)]]);
+      await replacePreferences(services.db, user.user_id, body);
+      return undefined;
+    },
+  ),
+
+  endpoint(
+    {
+      method: "PUT",
+      path: "/api/user/keystore",
+      summary: "Replaces the caller's encrypted keystore if the caller has seen the newest version.",
+      limit: "modify",
+      tokens: { user: true },
+      request: EncryptedBlobUpdate,
+      bodyBytesMax: keystoreBodyBytesMax,
+    },
+    async ({ services, body, proofs: { user } }) => {
+      requireSizes([["encrypted_blob", body.encrypted_blob, keystoreBytesMax(services.config)]]);
+      await replaceKeystore(services.db, user.user_id, body);
+      return undefined;
+    },
+  ),
 ];
+
+/** @throws ApiError INCORRECTLY_FORMED (decision C5) */
+function requireRecipientPublicKey(field: string, key: Uint8Array): void {
+  if (isRecipientPublicKey(key)) return;
+  throw new ApiError("INCORRECTLY_FORMED", `${field} must be an RSA key of at least 2048 bits, as SPKI in DER.`);
+}
 
 /** Who may make an account is the operator's choice (decision A15). @throws ApiError USER_DISALLOWED */
 function requireMayJoin(email: string, policy: SignupPolicy): void {
@@ -123,8 +207,6 @@ function requireAcceptable(user: NewUser, config: Config): string {
     threads: user.recovery_key_hash_threads,
     iterations: user.recovery_key_hash_iterations,
   });
-  if (!isRecipientPublicKey(user.public_key)) {
-    throw new ApiError("INCORRECTLY_FORMED", "public_key must be an RSA key of at least 2048 bits, as SPKI in DER.");
-  }
+  requireRecipientPublicKey("public_key", user.public_key);
   return email;
 }

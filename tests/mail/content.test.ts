@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { escapeHtml } from "../../src/mail/html.ts";
+import { escapeHtml } from "../../src/html.ts";
 import { otpLetter } from "../../src/mail/letters.ts";
 import { createOutbox } from "../../src/mail/outbox.ts";
 import { parseMail } from "./mailParser.ts";

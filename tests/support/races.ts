@@ -22,6 +22,25 @@ export async function overtake<Result>(
   return answer;
 }
 
+/**
+ * Holds a lock until every one of several requests waits for it, then lets them go at once. @returns their answers
+ *
+ * @param lock takes it within the transaction
+ */
+export async function heldUp<Result>(
+  db: Db,
+  lock: (transaction: Executor) => Promise<unknown>,
+  requests: readonly (() => Promise<Result>)[],
+): Promise<Result[]> {
+  let answers: Promise<Result[]> | undefined;
+  await db.begin(async (transaction) => {
+    await lock(transaction);
+    answers = Promise.all(requests.map((request) => request()));
+    await someoneWaits(db, requests.length);
+  });
+  return answers ?? [];
+}
+
 /** Waits until that many sessions of this database wait for a lock. @throws Error after 5 s */
 export async function someoneWaits(db: Db, count: number): Promise<void> {
   const deadline = performance.now() + 5_000;

@@ -3,6 +3,7 @@
  * are covered by themselves: their body is a full value of their message, their tokens come from `TOKENS`.
  */
 import { randomBytes } from "node:crypto";
+import type { TokenType } from "../../src/crypto/userTokens.ts";
 import type { TokenNeeds } from "../../src/http/access.ts";
 import type { Endpoint } from "../../src/http/endpoint.ts";
 import { ServerErrorResponse } from "../../src/wire/common.ts";
@@ -46,7 +47,7 @@ interface TokenCase {
 const nowSecs = ({ server }: Stage) => Math.floor(server.services.now() / 1000);
 
 /** A token that the server issued to the stage's user, outside any session. */
-function issue(stage: Stage, type: "Access" | "SignIn" | "Refresh" | "UserDeletion", expirationSecs: number): string {
+function issue(stage: Stage, type: TokenType, expirationSecs: number): string {
   return stage.server.services.tokens.issue({ type, user_id: stage.user_id, expirationSecs }).text;
 }
 
@@ -87,6 +88,17 @@ export function tokensOf(route: Endpoint): TokenKind[] {
 }
 
 const BLOB = () => randomBytes(20);
+const SALT = () => randomBytes(16);
+/** Nobody's: a change that was made would sign out the stage's device. */
+const WRONG_OTP = "not any";
+const RECOVERY_HASH = () => ({
+  recovery_key_hash_salt_for_encryption: SALT(),
+  recovery_key_hash_salt_for_recovery_auth: SALT(),
+  recovery_key_hash_mem_cost_kib: 65_536,
+  recovery_key_hash_threads: 2,
+  recovery_key_hash_iterations: 10,
+  recovery_key_auth_hash: BLOB(),
+});
 
 /** Bodies that do what the route is for; every other message is taken with any values. */
 const BODIES: Record<string, (stage: Stage) => Record<string, unknown> | Promise<Record<string, unknown>>> = {
@@ -95,7 +107,78 @@ const BODIES: Record<string, (stage: Stage) => Record<string, unknown> | Promise
     email: user.email,
     auth_string: user.auth_string,
     nonce: (await server.client().nonce(user.email)).value?.nonce ?? 0,
+    without_otp_mail: false,
   }),
+  "PUT /api/user/public-key": ({ device: { user } }) => ({
+    id: user.public_key_id,
+    value: user.public_key,
+    expected_previous_public_key_id: user.public_key_id,
+  }),
+  "PUT /api/user/preferences": ({ device: { user } }) => ({
+    encrypted_blob: BLOB(),
+    version_nonce: user.preferences_version_nonce,
+    expected_previous_version_nonce: user.preferences_version_nonce,
+  }),
+  "PUT /api/user/keystore": ({ device: { user } }) => ({
+    encrypted_blob: BLOB(),
+    version_nonce: user.user_keystore_version_nonce,
+    expected_previous_version_nonce: user.user_keystore_version_nonce,
+  }),
+  "PUT /api/user/email": ({ device: { user } }) => ({ new_email: newUser().email, auth_string: user.auth_string }),
+  "PUT /api/user/password": ({ device: { user } }) => ({
+    ...user,
+    user_email: user.email,
+    otp: WRONG_OTP,
+    new_auth_string: BLOB(),
+    encrypted_encryption_key: BLOB(),
+  }),
+  "PUT /api/user/recovery-key": () => ({ ...RECOVERY_HASH(), otp: WRONG_OTP, encrypted_encryption_key: BLOB() }),
+  "PUT /api/user/account-key": () => ({
+    ...RECOVERY_HASH(),
+    otp: WRONG_OTP,
+    encryption_key_encrypted_with_password: BLOB(),
+    password_encryption_key_salt: SALT(),
+    password_encryption_key_mem_cost_kib: 65_536,
+    password_encryption_key_threads: 2,
+    password_encryption_key_iterations: 10,
+    encryption_key_encrypted_with_recovery_key: BLOB(),
+    preferences: { encrypted_blob: BLOB(), version_nonce: 1n, expected_previous_version_nonce: 1n },
+    keystore: { encrypted_blob: BLOB(), version_nonce: 1n, expected_previous_version_nonce: 1n },
+  }),
+  "POST /api/auth/recovery/begin": ({ device: { user } }) => ({
+    email: user.email,
+    recovery_key_hash_for_recovery_auth: user.recovery_key_auth_hash,
+  }),
+  "POST /api/auth/recover-with-recovery-key": () => ({
+    recovery_key_hash_for_recovery_auth: BLOB(),
+    user_email: "nobody@example.com",
+    new_auth_string: BLOB(),
+    new_auth_string_hash_salt: SALT(),
+    new_auth_string_hash_mem_cost_kib: 65_536,
+    new_auth_string_hash_threads: 2,
+    new_auth_string_hash_iterations: 10,
+    new_recovery_key_hash_salt_for_encryption: SALT(),
+    new_recovery_key_hash_salt_for_recovery_auth: SALT(),
+    new_recovery_key_hash_mem_cost_kib: 65_536,
+    new_recovery_key_hash_threads: 2,
+    new_recovery_key_hash_iterations: 10,
+    new_recovery_key_auth_hash: BLOB(),
+    encryption_key_encrypted_with_new_password: BLOB(),
+    encryption_key_encrypted_with_new_recovery_key: BLOB(),
+    new_password_encryption_key_salt: SALT(),
+    new_password_encryption_key_mem_cost_kib: 65_536,
+    new_password_encryption_key_threads: 2,
+    new_password_encryption_key_iterations: 10,
+  }),
+  "POST /api/auth/otp/verify": () => ({ value: WRONG_OTP }),
+  "POST /api/user/second-factor/totp": ({ device: { user } }) => ({ auth_string: user.auth_string }),
+  "POST /api/user/second-factor/passkey": ({ device: { user } }) => ({ auth_string: user.auth_string }),
+  "POST /api/user/second-factor/recovery-codes": ({ device: { user } }) => ({ auth_string: user.auth_string }),
+  "DELETE /api/user/second-factor": ({ device: { user } }) => ({
+    id: crypto.randomUUID(),
+    auth_string: user.auth_string,
+  }),
+  "DELETE /api/user": ({ box }) => ({ tokens: [box.token()] }),
   "POST /api/container/query": ({ box }) => ({ tokens: [box.token()] }),
   "POST /api/container": ({ device }) => ({ ...device.newContainer().container }),
   "PUT /api/container": () => ({ encrypted_blob: BLOB(), version_nonce: 1n, expected_previous_version_nonce: 1n }),
@@ -117,7 +200,18 @@ const BODIES: Record<string, (stage: Stage) => Record<string, unknown> | Promise
   "DELETE /api/container/category": () => ({ value: crypto.randomUUID() }),
 };
 
-const QUERIES: Record<string, string> = { "GET /api/auth/nonce-and-auth-string-params": "?email=ann%40example.com" };
+const QUERIES: Record<string, string> = {
+  "GET /api/auth/nonce-and-auth-string-params": "?email=ann%40example.com",
+  "GET /api/user/public-key": "?email=ann%40example.com",
+  "GET /api/auth/recovery-params": "?email=ann%40example.com",
+};
+
+/** The token types of the links that lead to pages, by path. */
+const LINK_TYPES: Record<string, TokenType> = {
+  "/account/deletion": "UserDeletion",
+  "/api/user/deletion/verify": "UserDeletion",
+  "/account/email": "EmailChange",
+};
 
 export interface Outgoing {
   method: string;
@@ -132,9 +226,20 @@ export async function goodRequest(stage: Stage, route: Endpoint, encoding: Encod
   const headers: Record<string, string> = { accept: MEDIA_TYPES[encoding] };
   for (const kind of tokensOf(route)) headers[TOKENS[kind].header] = TOKENS[kind].good(stage);
   const outgoing: Outgoing = { method, url: `http://localhost${path}${QUERIES[nameOf(route)] ?? ""}`, headers };
+  if (route.spec.answers === "page") return withLinkToken(stage, outgoing, path);
   if (!message) return outgoing;
   headers["content-type"] = MEDIA_TYPES[encoding];
   return { ...outgoing, body: encode(message, await bodyOf(stage, route, message), encoding) };
+}
+
+/** In the link of a GET, in the form of a POST. */
+function withLinkToken(stage: Stage, outgoing: Outgoing, path: string): Outgoing {
+  const type = LINK_TYPES[path];
+  if (!type) throw new Error(`LINK_TYPES must name the token of ${path}`);
+  const parameter = new URLSearchParams({ token: issue(stage, type, nowSecs(stage) + 600) }).toString();
+  if (outgoing.method === "GET") return { ...outgoing, url: `${outgoing.url}?${parameter}` };
+  const headers = { ...outgoing.headers, "content-type": "application/x-www-form-urlencoded" };
+  return { ...outgoing, headers, body: Buffer.from(parameter) };
 }
 
 async function bodyOf(stage: Stage, route: Endpoint, message: Message): Promise<Record<string, unknown>> {
@@ -145,9 +250,12 @@ function encode(message: Message, value: Record<string, unknown>, encoding: Enco
   return encoding === "json" ? Buffer.from(message.encodeJson(value)) : message.encodeProtobuf(value);
 }
 
+/** The Content-Type of pages. */
+export const PAGE_TYPE = "text/html; charset=utf-8";
+
 export interface Outcome {
   status: number;
-  /** The error's name; undefined on success. */
+  /** The error's name, or the heading of the page that tells it; undefined on success. */
   type: string | undefined;
   /** Of the answer; null for an empty one. */
   mediaType: string | null;
@@ -159,6 +267,11 @@ export async function outcomeOf({ server }: Stage, { url, ...init }: Outgoing): 
   const bytes = new Uint8Array(await response.arrayBuffer());
   const mediaType = response.headers.get("content-type");
   if (response.status < 400) return { status: response.status, type: undefined, mediaType };
+  if (mediaType === PAGE_TYPE) {
+    const heading = /<h1>([^<]+)<\/h1>/.exec(new TextDecoder().decode(bytes))?.[1];
+    if (heading === undefined) throw new Error("the page has no heading");
+    return { status: response.status, type: heading, mediaType };
+  }
   const error =
     mediaType === MEDIA_TYPES.json ? ServerErrorResponse.decodeJson(bytes) : ServerErrorResponse.decodeProtobuf(bytes);
   if (error.err_message === "") throw new Error("the error says nothing");

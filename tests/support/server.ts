@@ -78,6 +78,7 @@ export async function startTestServer(
   }
 
   async function stop() {
+    await services.liveChanges.stop().catch(() => {});
     await services.revokedSessions.stop().catch(() => {});
     await db.end({ timeout: 1 });
   }

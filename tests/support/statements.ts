@@ -1,17 +1,21 @@
-/** Counts what handlers ask of the database, statement by statement: each is a round trip. */
+/** Notes what a server asks of the database, statement by statement: each is a round trip. */
 import type { Db, Executor } from "../../src/db/query.ts";
-import type { TestServer } from "./server.ts";
+import type { TestDatabase } from "./database.ts";
 
-export interface StatementCount {
+export interface WatchedDatabase {
+  /** To start a server on. */
+  database: TestDatabase;
   /** The texts of the statements since the last call, transaction commands included. */
   take(): string[];
 }
 
-/** Watches the database of a server's handlers from now on. Its access checks and their caches have their own way. */
-export function countStatements(server: TestServer): StatementCount {
+/** The same database, with every statement of pools opened from now on noted down. */
+export function watchStatements(database: TestDatabase): WatchedDatabase {
   const texts: string[] = [];
-  server.services.db = watched(server.services.db, texts) as Db;
-  return { take: () => texts.splice(0) };
+  return {
+    database: { ...database, connect: () => watched(database.connect(), texts) as Db },
+    take: () => texts.splice(0),
+  };
 }
 
 function watched(db: Executor, texts: string[]): Executor {

@@ -1,0 +1,68 @@
+import { ContainerAccessTokenList } from "../container/messages.ts";
+import { openTokenList, tokensInHeader } from "../container/tokenList.ts";
+import { ApiError, overloaded } from "../errors.ts";
+import type { PresentedToken } from "../http/access.ts";
+import { endpoint } from "../http/endpoint.ts";
+import type { Services } from "../services.ts";
+
+const PATH = "/api/container/events";
+const RETRY_AFTER_SECS = 60;
+const HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store",
+  // nginx would collect events until its buffer is full.
+  "x-accel-buffering": "no",
+};
+
+export const eventRoutes = [
+  endpoint(
+    {
+      method: "GET",
+      path: PATH,
+      summary: "A stream of server-sent events that tells of changes in containers, named in the header.",
+      limit: "read",
+      tokens: { user: true },
+      isStream: true,
+    },
+    async ({ services, request, proofs: { user } }) => openStream(services, user, tokensInHeader(request), true),
+  ),
+
+  endpoint(
+    {
+      method: "POST",
+      path: PATH,
+      summary: "The same, with the container tokens in the body.",
+      limit: "read",
+      tokens: { user: true },
+      request: ContainerAccessTokenList,
+      isStream: true,
+    },
+    async ({ services, body, proofs: { user } }) => openStream(services, user, body.tokens, false),
+  ),
+];
+
+/** @throws ApiError PREHANDLER 503, TOO_MANY_REQUESTED, and those of openTokenList */
+async function openStream(
+  services: Services,
+  user: PresentedToken,
+  texts: readonly string[],
+  isInHeader: boolean,
+): Promise<Response> {
+  const { config, liveChanges } = services;
+  const tokens = await openTokenList(services, texts, isInHeader);
+  if (tokens.length === 0) throw new ApiError("TOKEN_MISSING", "A stream needs a container to tell of.");
+  if (liveChanges.openCount() >= config.streamsMax) {
+    throw overloaded("The server has as many streams as it can serve; try again later.", RETRY_AFTER_SECS);
+  }
+  if (liveChanges.openCount(user.user_id) >= config.streamsPerUserMax) {
+    throw new ApiError("TOO_MANY_REQUESTED", `One account may have at most ${config.streamsPerUserMax} streams.`);
+  }
+  const watches = tokens.map(({ key_id, container_id, expirationSecs }) => ({
+    key_id,
+    container_id,
+    expirationSecs: Number(expirationSecs),
+    cursor: 0n,
+  }));
+  const stream = await liveChanges.open(user, watches);
+  return new Response(stream.body, { headers: HEADERS });
+}

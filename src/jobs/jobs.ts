@@ -1,0 +1,93 @@
+/**
+ * The jobs: what is removed when its time is over. Each may run while another process runs it too, and removes in small
+ * steps, so that nobody waits for it long.
+ */
+import type { Config } from "../config.ts";
+import { jobs as queries } from "../db/queries.ts";
+import { nowMicros, type Services } from "../services.ts";
+import { deleteDueAccounts } from "./deleteAccounts.ts";
+
+export interface Job {
+  /** Its key in the table job_registry, where the reference has one the reference's. */
+  name: string;
+  /** Seconds from the beginning of a run to the next one; 0: whenever jobs are looked at. */
+  periodSecs: (config: Config) => number;
+  /**
+   * @param stop when it is aborted, the run ends after the step under way
+   * @returns how many rows were removed; of accounts, how many accounts
+   */
+  run(services: Services, stop: AbortSignal): Promise<number>;
+}
+
+/** What one statement removes at most, in rows. */
+const BATCH_ROWS = 1000n;
+const MICROS_PER_MIN = 60_000_000n;
+/** How far the clocks of two processes may differ: a token that expired here may be good there for so long. */
+const CLOCK_SLACK_MICROS = 120_000_000n;
+
+/** Every job. */
+export const JOBS: readonly Job[] = [
+  {
+    name: "Clear Expired Otps",
+    periodSecs: ({ jobs }) => jobs.clearExpiredOtpsSecs,
+    async run(services, stop) {
+      const { db, config } = services;
+      const now = nowMicros(services);
+      const period_floor = now - BigInt(config.otpSendPeriodMins) * MICROS_PER_MIN;
+      return (
+        (await inBatches(stop, (rows_max) => queries.clear_otps(db, { now, period_floor, rows_max }))) +
+        (await inBatches(stop, (rows_max) => queries.clear_signin_challenges(db, { now, rows_max }))) +
+        (await inBatches(stop, (rows_max) => queries.clear_passkey_challenges(db, { now, rows_max })))
+      );
+    },
+  },
+  {
+    name: "Clear Old User Deletion Requests",
+    periodSecs: ({ jobs }) => jobs.clearOldUserDeletionRequestsSecs,
+    async run(services, stop) {
+      const now = nowMicros(services);
+      return inBatches(stop, (rows_max) => queries.clear_listed_keys(services.db, { now, rows_max }));
+    },
+  },
+  {
+    name: "Clear Unverified Users",
+    periodSecs: ({ jobs }) => jobs.clearUnverifiedUsersSecs,
+    async run(services, stop) {
+      const now = nowMicros(services);
+      return inBatches(stop, (rows_max) => queries.clear_unverified_users(services.db, { now, rows_max }));
+    },
+  },
+  { name: "Delete Users", periodSecs: ({ jobs }) => jobs.deleteUsersSecs, run: deleteDueAccounts },
+  {
+    name: "Unblacklist Expired Tokens",
+    periodSecs: ({ jobs }) => jobs.unblacklistExpiredTokensSecs,
+    async run(services, stop) {
+      const expired_before = nowMicros(services) - CLOCK_SLACK_MICROS;
+      return inBatches(stop, (rows_max) => queries.clear_blacklisted_tokens(services.db, { expired_before, rows_max }));
+    },
+  },
+  {
+    name: "Clear Expired Sessions",
+    periodSecs: ({ jobs }) => jobs.clearExpiredSessionsSecs,
+    async run(services, stop) {
+      const { db } = services;
+      const now = nowMicros(services);
+      const expired_before = now - CLOCK_SLACK_MICROS;
+      return (
+        (await inBatches(stop, (rows_max) => queries.clear_sessions(db, { now, rows_max }))) +
+        (await inBatches(stop, (rows_max) => queries.clear_revoked_sessions(db, { expired_before, rows_max })))
+      );
+    },
+  },
+];
+
+/** Repeats a statement until it finds less than it may remove. Rows that somebody else holds are left for the next run. */
+async function inBatches(stop: AbortSignal, removeBatch: (rows_max: bigint) => Promise<number>): Promise<number> {
+  let removed = 0;
+  while (!stop.aborted) {
+    const batch = await removeBatch(BATCH_ROWS);
+    removed += batch;
+    if (batch < BATCH_ROWS) break;
+  }
+  return removed;
+}

@@ -1,0 +1,65 @@
+/** What the server knows of recovery keys, by address, without telling whether the address has an account (decision A9). */
+import { createHmac } from "node:crypto";
+import { guardGuess } from "../auth/guesses.ts";
+import { recovery as queries } from "../db/queries.ts";
+import { lookupForm } from "../emailAddress.ts";
+import { ApiError } from "../errors.ts";
+import type { Services } from "../services.ts";
+import type { RecoveryParams } from "./messages.ts";
+
+const PHONY_SALT_BYTES = 16;
+
+/** How the client of an address must hash its recovery key; made up, constant per address, for unknown addresses. */
+export async function recoveryParams(services: Services, anyText: string): Promise<RecoveryParams> {
+  const { db, config, keys } = services;
+  const address = lookupForm(anyText);
+  const phonySalt = (purpose: string) =>
+    createHmac("sha256", keys.phony).update(`${purpose}\n${address}`).digest().subarray(0, PHONY_SALT_BYTES);
+  const phony = {
+    recovery_key_hash_salt_for_encryption: phonySalt("recovery salt for encryption"),
+    recovery_key_hash_salt_for_recovery_auth: phonySalt("recovery salt for authentication"),
+    recovery_key_hash_mem_cost_kib: config.clientAuthStringHashMemCostKib,
+    recovery_key_hash_threads: config.clientAuthStringHashThreads,
+    recovery_key_hash_iterations: config.clientAuthStringHashIterations,
+  };
+  return (await queries.params(db, { email: address })) ?? phony;
+}
+
+export interface RecoverableAccount {
+  user_id: string;
+  email: string;
+  token_epoch: string;
+  /** As it is stored: a recovery succeeds only while it still is. */
+  recovery_key_auth_hash_rehashed: string;
+  encryption_key_encrypted_with_recovery_key: Uint8Array;
+}
+
+/**
+ * Checks a recovery key (its hash, as the client sends it) under the attempt limits of the address (decision A16). An
+ * unknown address takes the same steps and the same work as a wrong key.
+ *
+ * @param address in lower case
+ * @throws ApiError INCORRECT_CREDENTIAL, TOO_MANY_ATTEMPTS, PREHANDLER 503; INVALID_STATE for an account whose address
+ * was never proven, told only to the right key
+ */
+export async function requireRecoveryKey(
+  services: Services,
+  address: string,
+  keyHash: Uint8Array,
+  clientAddress: string | undefined,
+): Promise<RecoverableAccount> {
+  const { db, config, passwords } = services;
+  return guardGuess(services, address, clientAddress, async () => {
+    const account = await queries.find_user(db, { email: address });
+    if (keyHash.length > config.authStringLengthMax) throw wrongRecoveryKey();
+    const isRight = await passwords.verify(account?.recovery_key_auth_hash_rehashed, keyHash);
+    if (!isRight || !account) throw wrongRecoveryKey();
+    if (account.is_verified) return account;
+    throw new ApiError("INVALID_STATE", "The account's address was never proven: sign in with the passcode first.");
+  });
+}
+
+/** The same for an unknown address, a wrong key and a key that was replaced meanwhile. */
+export function wrongRecoveryKey(): ApiError {
+  return new ApiError("INCORRECT_CREDENTIAL", "The address or the recovery key is wrong.");
+}

@@ -16,10 +16,12 @@ import type { Endpoint } from "./http/endpoint.ts";
 import { limitHeaders } from "./http/limits.ts";
 import { refusalPage } from "./http/page.ts";
 import { errorReply, refusalOf } from "./http/reply.ts";
+import { invitationRoutes } from "./invitation/routes.ts";
 import { opsRoutes } from "./ops/routes.ts";
 import { recoveryRoutes } from "./recovery/routes.ts";
 import type { Services } from "./services.ts";
 import { sessionRoutes } from "./session/routes.ts";
+import { syncRoutes } from "./sync/routes.ts";
 import { userRoutes } from "./user/routes.ts";
 
 /** Every route of the server. */
@@ -36,6 +38,8 @@ export const routes: readonly Endpoint[] = [
   ...containerRoutes,
   ...entryRoutes,
   ...categoryRoutes,
+  ...invitationRoutes,
+  ...syncRoutes,
   ...eventRoutes,
 ];
 

@@ -104,6 +104,9 @@ const WITH_BODY = ROUTES.flatMap(({ route, ...row }) => {
 const LIMITS: Record<string, number> = {
   "POST /api/user": 4 * MIB,
   "POST /api/container": 2 * MIB,
+  "POST /api/container/bulk-upload": 2 * MIB,
+  "POST /api/container/upload": 2 * MIB,
+  "PUT /api/container/rekey": 2 * MIB,
   "DELETE /api/user": 2 * MIB,
   "PUT /api/user/keystore": 2 * MIB,
   "PUT /api/user/account-key": 2 * MIB,

@@ -26,8 +26,9 @@ removed as (
   select was_confirmed from removed_passkey
 ),
 counted as (
+  -- Never below zero; but the table's check is first made with the row of before the lock.
   update second_factors set
-    factors = factors - 1,
+    factors = greatest(factors - 1, 0),
     recovery_code_hmacs = case when factors = 1 then '{}' else recovery_code_hmacs end
   where user_id = (select user_id from state) and exists (select from removed where was_confirmed)
 )

@@ -60,6 +60,14 @@ import factor_read_password_hash from "../../sql/factor/read_password_hash.sql" 
 import factor_remove from "../../sql/factor/remove.sql" with { type: "text" };
 import factor_renew_recovery_codes from "../../sql/factor/renew_recovery_codes.sql" with { type: "text" };
 import factor_take_enrolment_challenge from "../../sql/factor/take_enrolment_challenge.sql" with { type: "text" };
+import invitation_accept from "../../sql/invitation/accept.sql" with { type: "text" };
+import invitation_accept_keys from "../../sql/invitation/accept_keys.sql" with { type: "text" };
+import invitation_create from "../../sql/invitation/create.sql" with { type: "text" };
+import invitation_decline from "../../sql/invitation/decline.sql" with { type: "text" };
+import invitation_find_recipient from "../../sql/invitation/find_recipient.sql" with { type: "text" };
+import invitation_pending from "../../sql/invitation/pending.sql" with { type: "text" };
+import invitation_retract from "../../sql/invitation/retract.sql" with { type: "text" };
+import invitation_sender_keys from "../../sql/invitation/sender_keys.sql" with { type: "text" };
 import jobs_claim_run from "../../sql/jobs/claim_run.sql" with { type: "text" };
 import jobs_clear_blacklisted_tokens from "../../sql/jobs/clear_blacklisted_tokens.sql" with { type: "text" };
 import jobs_clear_listed_keys from "../../sql/jobs/clear_listed_keys.sql" with { type: "text" };
@@ -81,6 +89,10 @@ import session_end from "../../sql/session/end.sql" with { type: "text" };
 import session_end_others from "../../sql/session/end_others.sql" with { type: "text" };
 import session_list from "../../sql/session/list.sql" with { type: "text" };
 import session_set_label from "../../sql/session/set_label.sql" with { type: "text" };
+import sync_changes from "../../sql/sync/changes.sql" with { type: "text" };
+import sync_delete_idle_containers from "../../sql/sync/delete_idle_containers.sql" with { type: "text" };
+import sync_purge_categories from "../../sql/sync/purge_categories.sql" with { type: "text" };
+import sync_purge_entries from "../../sql/sync/purge_entries.sql" with { type: "text" };
 import user_create from "../../sql/user/create.sql" with { type: "text" };
 import user_has_any from "../../sql/user/has_any.sql" with { type: "text" };
 import user_is_address_taken from "../../sql/user/is_address_taken.sql" with { type: "text" };
@@ -484,6 +496,57 @@ export const factor = {
   >("factor/take_enrolment_challenge", factor_take_enrolment_challenge, [["user_id", 2950], ["binding", 17], ["now", 1114]], "maybe"),
 };
 
+export const invitation = {
+  /** Makes an invited user a member: adds an access key, removes the invitation and its accept key, or does nothing (decision C3). `encryption_key_encrypted` and `read_only` are null when nothing was done. */
+  accept: query<
+    { invitation_id: string; accept_key_id: string; container_id: string; user_id: string; new_key_id: string; new_public_key: Uint8Array },
+    { has_account: boolean; encryption_key_encrypted: Uint8Array | null; read_only: boolean | null },
+    "one"
+  >("invitation/accept", invitation_accept, [["invitation_id", 2950], ["accept_key_id", 2950], ["container_id", 2950], ["user_id", 2950], ["new_key_id", 2950], ["new_public_key", 17]], "one"),
+  /** The accept keys of (key id, container id) pairs. A pair that matches no row exactly is left out. */
+  accept_keys: query<
+    { key_ids: string[]; container_ids: string[] },
+    { key_id: string; container_id: string; public_key: Uint8Array; expiration: bigint },
+    "many"
+  >("invitation/accept_keys", invitation_accept_keys, [["key_ids", 2951], ["container_ids", 2951]], "many"),
+  /** Stores an invitation and its accept key; no column links the two. The recipient is found by id: the address may have changed since it was looked up. */
+  create: query<
+    { key_id: string; container_id: string; recipient_id: string; invitation_id: string; sender_public_key: Uint8Array; encryption_key_encrypted: Uint8Array; container_accept_private_key_encrypted: Uint8Array; container_info_encrypted: Uint8Array; sender_info_encrypted: Uint8Array; container_accept_key_info_encrypted: Uint8Array; container_accept_key_id_encrypted: Uint8Array; share_info_symmetric_key_encrypted: Uint8Array; recipient_public_key_id_used_by_sender: string; recipient_public_key_id_used_by_server: string; creation_bucket: number; accept_key_id: string; accept_public_key: Uint8Array; expiration: bigint; read_only: boolean },
+    { read_only: boolean | null; was_created: boolean },
+    "one"
+  >("invitation/create", invitation_create, [["key_id", 2950], ["container_id", 2950], ["recipient_id", 2950], ["invitation_id", 2950], ["sender_public_key", 17], ["encryption_key_encrypted", 17], ["container_accept_private_key_encrypted", 17], ["container_info_encrypted", 17], ["sender_info_encrypted", 17], ["container_accept_key_info_encrypted", 17], ["container_accept_key_id_encrypted", 17], ["share_info_symmetric_key_encrypted", 17], ["recipient_public_key_id_used_by_sender", 2950], ["recipient_public_key_id_used_by_server", 2950], ["creation_bucket", 21], ["accept_key_id", 2950], ["accept_public_key", 17], ["expiration", 1114], ["read_only", 16]], "one"),
+  /** Removes an invitation of a user with its accept key. */
+  decline: query<
+    { invitation_id: string; accept_key_id: string; container_id: string; user_id: string },
+    { has_account: boolean; was_declined: boolean },
+    "one"
+  >("invitation/decline", invitation_decline, [["invitation_id", 2950], ["accept_key_id", 2950], ["container_id", 2950], ["user_id", 2950]], "one"),
+  /** What is to be known before a container can be offered: whether the key may write (null when it does not open the container), the caller's address, and whoever has the recipient's. No row when the caller's account is gone. */
+  find_recipient: query<
+    { key_id: string; container_id: string; caller_id: string; recipient_email: string },
+    { read_only: boolean | null; caller_email: string; recipient_id: string | null; public_key_id: string | null; public_key: Uint8Array | null },
+    "maybe"
+  >("invitation/find_recipient", invitation_find_recipient, [["key_id", 2950], ["container_id", 2950], ["caller_id", 2950], ["recipient_email", 25]], "maybe"),
+  /** The invitations to a user's present address, by id. One row without an id when there are none; no row when the account is gone. */
+  pending: query<
+    { user_id: string },
+    { id: string | null; container_accept_key_encrypted: Uint8Array; container_accept_key_id_encrypted: Uint8Array; container_info_encrypted: Uint8Array; sender_info_encrypted: Uint8Array; container_accept_key_info_encrypted: Uint8Array; share_info_symmetric_key_encrypted: Uint8Array; recipient_public_key_id_used_by_sender: string; recipient_public_key_id_used_by_server: string },
+    "many"
+  >("invitation/pending", invitation_pending, [["user_id", 2950]], "many"),
+  /** Removes an invitation, and the accept key that its sender says goes with it. In this order, as accepting does. */
+  retract: query<
+    { invitation_id: string; accept_key_id?: string | null | undefined },
+    {  },
+    "count"
+  >("invitation/retract", invitation_retract, [["invitation_id", 2950], ["accept_key_id", 2950]], "count"),
+  /** The keys of the senders of invitations; unknown ones are left out. */
+  sender_keys: query<
+    { ids: string[] },
+    { id: string; sender_public_key: Uint8Array },
+    "many"
+  >("invitation/sender_keys", invitation_sender_keys, [["ids", 2951]], "many"),
+};
+
 export const jobs = {
   /** Claims the run of a job for this process. 0 when the job is not due or another process runs it. It is due when it never ran, when its last run began at due_floor or before, or (the clock was set back) after due_ceiling, when that run failed or was stopped, and when the process that ran it has not ended it before its claim did. */
   claim_run: query<
@@ -619,6 +682,33 @@ export const session = {
   >("session/set_label", session_set_label, [["session_id", 2950], ["user_id", 2950], ["label_encrypted", 17]], "count"),
 };
 
+export const sync = {
+  /** One page of changes of several containers, as container_changes tells. Rows have rank 0 (the container), 1 (a category) or 2 (an entry); of a row of rank 3 only place, sequence, more, reset and purged_sequence mean something. Place 0: a key does not open its container. */
+  changes: query<
+    { key_ids: string[]; container_ids: string[]; positions: bigint[]; marks: number[]; bytes_max: number; rows_max: number },
+    { place: number; rank: number; container_id: string; id: string; category_id: string | null; encrypted_blob: Uint8Array; version_nonce: bigint; modified_timestamp: bigint; deleted_at: bigint | null; sequence: bigint | null; more: boolean; reset: boolean; purged_sequence: bigint },
+    "many"
+  >("sync/changes", sync_changes, [["key_ids", 2951], ["container_ids", 2951], ["positions", 1016], ["marks", 1007], ["bytes_max", 23], ["rows_max", 23]], "many"),
+  /** Deletes containers in which nothing was changed since a time: neither their own blob nor a category or entry, purged ones included (decision C10). One that is changed right now, or was since the statement began, is left alone. Tombstones of the reference tell by deleted_at alone when they were made. */
+  delete_idle_containers: query<
+    { changed_before: bigint; containers_max: bigint },
+    {  },
+    "count"
+  >("sync/delete_idle_containers", sync_delete_idle_containers, [["changed_before", 1114], ["containers_max", 20]], "count"),
+  /** Removes tombstones of categories, as purge_entries.sql does of entries. One that an entry still refers to stays: the reference left such entries, and clients would not learn that theirs has lost its category. */
+  purge_categories: query<
+    { deleted_before: bigint; rows_max: bigint },
+    { removed: number },
+    "one"
+  >("sync/purge_categories", sync_purge_categories, [["deleted_before", 1114], ["rows_max", 20]], "one"),
+  /** Removes tombstones of entries that were made before a time (decision C10). Containers that somebody changes right now are left for the next run; in the others, clients whose cursor is older than what was removed start over. */
+  purge_entries: query<
+    { deleted_before: bigint; rows_max: bigint },
+    { removed: number },
+    "one"
+  >("sync/purge_entries", sync_purge_entries, [["deleted_before", 1114], ["rows_max", 20]], "one"),
+};
+
 export const user = {
   /** Makes an account, with its flags, preferences, keystore and first sign-in passcode. 0 when the address is taken. An account that never proved the address and whose passcode has expired gives way: nobody can keep an address from its owner by signing up with it. */
   create: query<
@@ -671,4 +761,4 @@ export const user = {
 };
 
 /** Every query, for the check at start. */
-export const allQueries = [...Object.values(address), ...Object.values(auth), ...Object.values(category), ...Object.values(container), ...Object.values(credential), ...Object.values(deletion), ...Object.values(entry), ...Object.values(events), ...Object.values(factor), ...Object.values(jobs), ...Object.values(recovery), ...Object.values(session), ...Object.values(user)];
+export const allQueries = [...Object.values(address), ...Object.values(auth), ...Object.values(category), ...Object.values(container), ...Object.values(credential), ...Object.values(deletion), ...Object.values(entry), ...Object.values(events), ...Object.values(factor), ...Object.values(invitation), ...Object.values(jobs), ...Object.values(recovery), ...Object.values(session), ...Object.values(sync), ...Object.values(user)];

@@ -24,7 +24,9 @@ import type { Db } from "../db/query.ts";
 import { ApiError } from "../errors.ts";
 import { BoundedCache } from "./boundedCache.ts";
 import type { Cookies } from "./cookies.ts";
+import { type AcceptAccess, createInvitationAccess, type InviteSenderAccess } from "./invitationAccess.ts";
 import type { RevokedSessions } from "./revokedSessions.ts";
+import { findToken, passing } from "./tokenPlaces.ts";
 
 /** The tokens that a route can ask for, checked in this order. */
 export interface TokenNeeds {
@@ -36,6 +38,9 @@ export interface TokenNeeds {
   refresh?: true;
   /** A container access token; "write" refuses read-only keys. */
   container?: "read" | "write";
+  /** A container accept token; "live" refuses accept keys whose time is up. */
+  accept?: "live" | "any";
+  inviteSender?: true;
 }
 
 /** What a route gets for each token that it asked for. */
@@ -45,6 +50,8 @@ export interface Proofs {
   signIn: PresentedToken;
   refresh: PresentedToken;
   container: ContainerAccess;
+  accept: AcceptAccess;
+  inviteSender: InviteSenderAccess;
 }
 
 export type ProofsOf<Needs extends TokenNeeds> = Pick<Proofs, keyof Needs & keyof Proofs>;
@@ -104,11 +111,12 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
   const verifiedAccessTokens = new BoundedCache<UserToken>(CACHED_TOKENS_MAX);
   const verifiedContainerTokens = new BoundedCache<ContainerToken>(CACHED_TOKENS_MAX);
   const containerKeys = new BoundedCache<{ public_key: Uint8Array; read_only: boolean }>(CACHED_KEYS_MAX);
+  const invitationAccess = createInvitationAccess({ db, now });
   const nowSecs = () => Math.floor(now() / 1000);
 
   /** Decodes each place's candidates; verification takes the first that passes (decision P7). */
   function openUserToken(kind: keyof typeof TOKEN_TYPE_OF, request: Request, cookies: Cookies): () => PresentedToken {
-    const { texts, isFromCookie } = find(HEADERS[kind], request, cookies);
+    const { texts, isFromCookie } = findToken(HEADERS[kind], request, cookies);
     if (kind === "user" && texts.length === 1) {
       const known = verifiedAccessTokens.get(texts[0] ?? "");
       if (known && known.expirationSecs > nowSecs()) return () => ({ ...requireLiveSession(known), isFromCookie });
@@ -146,7 +154,7 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
   }
 
   function openContainerToken(need: "read" | "write", request: Request, cookies: Cookies) {
-    const { texts } = find(HEADERS.container, request, cookies);
+    const { texts } = findToken(HEADERS.container, request, cookies);
     const candidates = passing(texts, (text) => {
       const decoded = decodeKnownOrNew(text);
       if (!decoded) throw incorrectContainerToken();
@@ -232,6 +240,8 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
       const signIn = needs.signIn && openUserToken("signIn", request, cookies);
       const refresh = needs.refresh && openUserToken("refresh", request, cookies);
       const container = needs.container && openContainerToken(needs.container, request, cookies);
+      const accept = needs.accept && invitationAccess.openAccept(needs.accept, request, cookies);
+      const inviteSender = needs.inviteSender && invitationAccess.openInviteSender(request, cookies);
       return async () =>
         ({
           user,
@@ -239,44 +249,13 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
           signIn: signIn?.(),
           refresh: refresh?.(),
           container: await container?.(),
+          accept: await accept?.(),
+          inviteSender: await inviteSender?.(),
         }) as ProofsOf<typeof needs>;
     },
     decodeContainerToken: decodeKnownOrNew,
     verifyContainerTokens,
   };
-}
-
-/**
- * Where a token stands: in the header, else in the cookie of the same name. A header beats a cookie even when it is
- * empty; one that is not visible ASCII counts as absent.
- *
- * @throws ApiError TOKEN_MISSING
- */
-function find(name: string, request: Request, cookies: Cookies): { texts: readonly string[]; isFromCookie: boolean } {
-  const header = request.headers.get(name);
-  if (header !== null && /^[\x20-\x7e]*$/.test(header)) {
-    const [first = ""] = header.split(", "); // the runtime joins repeated headers
-    return { texts: [first], isFromCookie: false };
-  }
-  const texts = cookies.all(name);
-  if (texts.length === 0) throw new ApiError("TOKEN_MISSING", `The token ${name} is missing.`);
-  return { texts, isFromCookie: true };
-}
-
-/** The results of all items that do not throw, at least one; throws the first item's error when there is none. */
-function passing<In, Out>(items: readonly In[], attempt: (item: In) => Out): [Out, ...Out[]] {
-  const results: Out[] = [];
-  let firstError: unknown;
-  for (const item of items) {
-    try {
-      results.push(attempt(item));
-    } catch (error) {
-      firstError ??= error;
-    }
-  }
-  const [first, ...rest] = results;
-  if (first === undefined) throw firstError;
-  return [first, ...rest];
 }
 
 function pairOf({ key_id, container_id }: ContainerAccess): string {

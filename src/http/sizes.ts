@@ -85,6 +85,11 @@ export function smallObjectBytesMax(config: Config): number {
   return Math.min(config.smallObjectSizeMaxKb * 1024, STORED_BLOB_BYTES_MAX);
 }
 
+/** The limit of what an invitation says of container and sender, in bytes; the tables hold 1 MiB each (decision W8). */
+export function invitationInfoBytesMax(config: Config): number {
+  return Math.min(config.smallObjectSizeMaxKb * 1024, MIB);
+}
+
 /** The limit of a user's preferences, in bytes. */
 export function preferencesBytesMax(config: Config): number {
   return Math.min(config.preferencesSizeMaxKb * 1024, STORED_BLOB_BYTES_MAX);

@@ -257,6 +257,12 @@ const LIFETIMES = {
     "24",
     "Lifetime of the link that confirms a new address, in hours.",
   ),
+  invitationLifetimeMaxDays: setting(
+    "ENTRIES_INVITATION_MAX_LIFETIME_DAYS",
+    integer(1, 3650),
+    "31",
+    "Longest time that an invitation to a container can be accepted, in days.",
+  ),
   unverifiedUserAgeMaxDays: setting(
     "ENTRIES_CLEAR_UNVERIFIED_USERS_MAX_USER_AGE_DAYS",
     integer(1, 3650),

@@ -151,7 +151,10 @@ export const userRoutes = [
 /** @throws ApiError INCORRECTLY_FORMED (decision C5) */
 function requireRecipientPublicKey(field: string, key: Uint8Array): void {
   if (isRecipientPublicKey(key)) return;
-  throw new ApiError("INCORRECTLY_FORMED", `${field} must be an RSA key of at least 2048 bits, as SPKI in DER.`);
+  throw new ApiError(
+    "INCORRECTLY_FORMED",
+    `${field} must be an RSA key of at least 2048 bits as SPKI in DER, or 0x58 and an X-Wing key of 1216 bytes.`,
+  );
 }
 
 /** Who may make an account is the operator's choice (decision A15). @throws ApiError USER_DISALLOWED */

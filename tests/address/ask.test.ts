@@ -10,11 +10,9 @@ import { expectUnchanged } from "../support/containerRows.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import { listen, UNLIMITED } from "../support/socket.ts";
 import { watchStatements } from "../support/statements.ts";
-import { compareTimes } from "../support/timing.ts";
 import { type Account, addressOf, askFor, freshAddress, linkFor, linkTo, open, SUBJECTS, subjectsTo } from "./links.ts";
 
 const MINUTE_MS = 60_000;
-const ROUNDS = 100;
 
 let server: TestServer;
 beforeAll(async () => {
@@ -238,20 +236,6 @@ describe("limits of PUT user/email", () => {
 });
 
 describe("secrecy", () => {
-  test("A10: free and taken addresses take the same time", async () => {
-    const generous = { ENTRIES_OTP_SEND_MAX_PER_PERIOD: "1000" };
-    const patient = await startTestServer(generous, server.database);
-    const account = await patient.signUp();
-    const { user: other } = await patient.signUp();
-    const verdict = await compareTimes(
-      ROUNDS,
-      async (kind) => (kind === "known" ? other.email : freshAddress()),
-      (new_email) => askFor(account, new_email),
-    );
-    expect(verdict).toMatchObject({ canTell: false });
-    await patient.stop();
-  });
-
   test("P9: the log holds neither addresses nor the link's token", async () => {
     const account = await server.signUp();
     const new_email = freshAddress();

@@ -5,18 +5,10 @@ import { userIdOf } from "../support/accounts.ts";
 import { CHROMIUM, LOOKS, launchChromium, openTab } from "../support/chromium.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import { listen, UNLIMITED } from "../support/socket.ts";
-import { addressOf, freshAddress, issueLink, linkFor } from "./links.ts";
+import { addressOf, freshAddress, issueLink, linkFor, TITLES } from "./links.ts";
 
 const LONG_ADDRESS = `${"annabella.".repeat(12)}smith@a-rather-long-name-of-a-mail-server.example.com`;
 const HOSTILE_ADDRESS = `<img src=x onerror=alert(1)>"'&@example.com`;
-const TITLES = {
-  asking: "Use this address?",
-  changed: "Your address is changed",
-  taken: "This address is in use",
-  void: "This link is no longer valid",
-  invalid: "This link is not valid",
-  expired: "This link has expired",
-};
 const BUTTON = "Use this address";
 
 describe.skipIf(!CHROMIUM)("the page in Chromium", () => {

@@ -8,68 +8,39 @@ import {
   referenceToken,
   refreshed,
   secondDevice,
-  sessionsOf,
   signInAgain,
   tampered,
   userIdOf,
   verdictOn,
 } from "../support/accounts.ts";
-import { Device } from "../support/client.ts";
 import { expectEmptyOk, expectError } from "../support/containerCalls.ts";
 import { expectUnchanged } from "../support/containerRows.ts";
 import { someoneWaits } from "../support/races.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import { watchStatements } from "../support/statements.ts";
 import {
-  type Account,
   addressOf,
-  askFor,
   confirm,
+  expectChanged,
   freshAddress,
   issueLink,
   linkFor,
+  mover,
   open,
   type Seen,
   SUBJECTS,
   subjectsTo,
+  TITLES,
   withToken,
 } from "./links.ts";
 
 const HOUR_MS = 3_600_000;
-const VOID = "This link is no longer valid";
-const INVALID = "This link is not valid";
-const EXPIRED = "This link has expired";
-const TAKEN = "This address is in use";
-const CHANGED = "Your address is changed";
 
 let server: TestServer;
-let second: TestServer;
 beforeAll(async () => {
   server = await startTestServer();
-  second = await startTestServer({}, server.database);
 });
-afterAll(async () => {
-  await second.stop();
-  await server.stop();
-});
-
-interface Mover {
-  account: Account;
-  id: string;
-  new_email: string;
-  link: URL;
-}
-
-/** An account that has asked for a free address. */
-async function mover(new_email = freshAddress()): Promise<Mover> {
-  const account = await server.signUp();
-  return {
-    account,
-    id: await userIdOf(server, account.user),
-    new_email,
-    link: await linkFor(server, account, new_email),
-  };
-}
+afterAll(() => server.stop());
 
 /** A 400 page with this heading; nothing was changed and nobody got a letter. */
 async function expectRefused(title: string, request: () => Promise<Seen>): Promise<void> {
@@ -82,20 +53,9 @@ async function expectRefused(title: string, request: () => Promise<Seen>): Promi
   expect(server.letters.length).toBe(letters);
 }
 
-function expectChanged({ status, title }: Seen): void {
-  expect({ status, title }).toEqual({ status: 200, title: CHANGED });
-}
-
-/** How many pages had each status and heading, for requests that were sent at once. */
-function countByTitle(pages: readonly Seen[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { status, title } of pages) counts[`${status} ${title}`] = (counts[`${status} ${title}`] ?? 0) + 1;
-  return counts;
-}
-
 describe("GET /account/email", () => {
   test("A10, S15: shows the new address and a button, and changes nothing, however often a scanner fetches it", async () => {
-    const { account, id, new_email, link } = await mover();
+    const { account, id, new_email, link } = await mover(server);
     await expectUnchanged(server.db, async () => {
       const pages = await Promise.all(Array.from({ length: 5 }, () => open(server, link)));
       for (const page of pages) {
@@ -140,7 +100,7 @@ describe("GET /account/email", () => {
 
 describe("POST /account/email", () => {
   test("A10: changes the address and nothing else of the account but its epoch", async () => {
-    const { account, id, new_email, link } = await mover();
+    const { account, id, new_email, link } = await mover(server);
     const rowOf = () => server.db`
       select to_jsonb(users) - 'email' - 'token_epoch' as rest, token_epoch, email from users where id = ${id}`;
     const [before] = await rowOf();
@@ -156,18 +116,18 @@ describe("POST /account/email", () => {
   });
 
   test("A5, A10: both addresses are told, once, also when the link is confirmed again", async () => {
-    const { account, new_email, link } = await mover();
+    const { account, new_email, link } = await mover(server);
     expectChanged(await confirm(server, link));
     const told = () => ({ old: subjectsTo(server, account.user.email).slice(-1), new: subjectsTo(server, new_email) });
     const expected = { old: [SUBJECTS.changed], new: [SUBJECTS.link, SUBJECTS.isYours] };
     expect(told()).toEqual(expected);
-    await expectRefused(VOID, () => confirm(server, link));
-    await expectRefused(VOID, () => open(server, link));
+    await expectRefused(TITLES.void, () => confirm(server, link));
+    await expectRefused(TITLES.void, () => open(server, link));
     expect(told()).toEqual(expected);
   });
 
   test("A10: sessions live on, in access and refresh token", async () => {
-    const { account, link } = await mover();
+    const { account, link } = await mover(server);
     const other = await secondDevice(server, account);
     expectChanged(await confirm(server, link));
     for (const device of [account, other]) {
@@ -178,7 +138,7 @@ describe("POST /account/email", () => {
   });
 
   test("A10: a sign-in that had begun is void: its passcode went to the former address", async () => {
-    const { account, link } = await mover();
+    const { account, link } = await mover(server);
     const { signinToken, otp } = await signInAgain(server, account.user);
     expectChanged(await confirm(server, link));
     expectError(await server.client().verifyOtp(signinToken, otp), "INCORRECT_CREDENTIAL");
@@ -189,7 +149,7 @@ describe("POST /account/email", () => {
   });
 
   test("A10: passcodes for a change of the account are void as well; a new one goes to the new address", async () => {
-    const { account, id, new_email, link } = await mover();
+    const { account, id, new_email, link } = await mover(server);
     const ask = () => account.client.call("POST", "/api/auth/otp", { headers: account.headers() });
     expectEmptyOk(await ask());
     expectChanged(await confirm(server, link));
@@ -201,7 +161,7 @@ describe("POST /account/email", () => {
   });
 
   test("A10: a passcode that is stored while the change waits for it is void as well", async () => {
-    const { id, link } = await mover();
+    const { id, link } = await mover(server);
     let confirmed: Promise<Seen> | undefined;
     await server.db.begin(async (transaction) => {
       await transaction`select from users where id = ${id} for key share`;
@@ -211,7 +171,7 @@ describe("POST /account/email", () => {
       confirmed = confirm(server, link);
       await someoneWaits(server.db, 1);
     });
-    expect((await confirmed)?.title).toBe(CHANGED);
+    expect((await confirmed)?.title).toBe(TITLES.changed);
     expect(await server.db`select from user_otps where user_id = ${id} and otp_hmac is not null`).toHaveLength(0);
   });
 
@@ -225,38 +185,38 @@ describe("POST /account/email", () => {
     expect((await server.app.handle(new Request(deletionLink))).status).toBe(200);
 
     expectChanged(await confirm(server, last));
-    await expectRefused(VOID, () => open(server, first));
-    await expectRefused(VOID, () => confirm(server, first));
+    await expectRefused(TITLES.void, () => open(server, first));
+    await expectRefused(TITLES.void, () => confirm(server, first));
     expect((await server.app.handle(new Request(deletionLink))).status).toBe(400);
   });
 
   test("A10: a link is void once the password was changed", async () => {
-    const { id, link } = await mover();
+    const { id, link } = await mover(server);
     await server.db`update users set token_epoch = gen_random_uuid() where id = ${id}`; // as every such change does
-    await expectRefused(VOID, () => open(server, link));
-    await expectRefused(VOID, () => confirm(server, link));
+    await expectRefused(TITLES.void, () => open(server, link));
+    await expectRefused(TITLES.void, () => confirm(server, link));
   });
 
   test("S9: a link is void once the account is gone", async () => {
-    const { id, link } = await mover();
+    const { id, link } = await mover(server);
     await server.db`delete from users where id = ${id}`;
-    await expectRefused(VOID, () => open(server, link));
-    await expectRefused(VOID, () => confirm(server, link));
+    await expectRefused(TITLES.void, () => open(server, link));
+    await expectRefused(TITLES.void, () => confirm(server, link));
   });
 
   test("A10: it lives 24 hours", async () => {
-    const { link } = await mover();
+    const { link } = await mover(server);
     server.clock.aheadMs += 24 * HOUR_MS - 5000;
     expect((await open(server, link)).status).toBe(200);
     server.clock.aheadMs += 5000;
-    await expectRefused(EXPIRED, () => open(server, link));
-    await expectRefused(EXPIRED, () => confirm(server, link));
+    await expectRefused(TITLES.expired, () => open(server, link));
+    await expectRefused(TITLES.expired, () => confirm(server, link));
     server.clock.aheadMs = 0;
     expectChanged(await confirm(server, link));
   });
 
   test("8.10: a token that is missing, damaged or of another kind shows the page of an invalid link", async () => {
-    const { account, id, link } = await mover();
+    const { account, id, link } = await mover(server);
     const token = link.searchParams.get("token") ?? "";
     const { tokens } = server.services;
     const expirationSecs = Math.floor(server.services.now() / 1000) + 600;
@@ -269,10 +229,10 @@ describe("POST /account/email", () => {
     }).text;
     const texts = ["", "garbage", tampered(token), token.slice(0, -1), `${token}A`, deletion, account.accessToken];
     for (const text of texts) {
-      await expectRefused(INVALID, () => open(server, withToken(text)));
-      await expectRefused(INVALID, () => confirm(server, withToken(text)));
+      await expectRefused(TITLES.invalid, () => open(server, withToken(text)));
+      await expectRefused(TITLES.invalid, () => confirm(server, withToken(text)));
     }
-    await expectRefused(INVALID, async () => {
+    await expectRefused(TITLES.invalid, async () => {
       const response = await server.app.handle(new Request(`http://localhost/account/email`));
       const html = await response.text();
       return { status: response.status, headers: response.headers, html, title: /<h1>([^<]*)/.exec(html)?.[1] };
@@ -281,7 +241,7 @@ describe("POST /account/email", () => {
   });
 
   test("A10: a token that names no epoch, as none of ours does, changes nothing", async () => {
-    const { account, id } = await mover();
+    const { account, id } = await mover(server);
     const expirationSecs = Math.floor(server.services.now() / 1000) + 600;
     const ours = server.services.tokens.issue({
       type: "EmailChange",
@@ -291,13 +251,13 @@ describe("POST /account/email", () => {
     });
     const old = referenceToken(server, "EmailChange", { user_id: id, email: account.user.email });
     for (const text of [ours.text, old]) {
-      await expectRefused(VOID, () => open(server, withToken(text)));
-      await expectRefused(VOID, () => confirm(server, withToken(text)));
+      await expectRefused(TITLES.void, () => open(server, withToken(text)));
+      await expectRefused(TITLES.void, () => confirm(server, withToken(text)));
     }
   });
 
   test("P4: where the mail queue is full it is a 503 page and nothing is changed", async () => {
-    const { link } = await mover();
+    const { link } = await mover(server);
     const { mailer } = server.services;
     const requireRoom = () => {
       throw overloaded("Too many mails wait.", 30);
@@ -313,7 +273,7 @@ describe("POST /account/email", () => {
   });
 
   test("C24: the change stands when its notices cannot be sent any more", async () => {
-    const { id, new_email, link } = await mover();
+    const { id, new_email, link } = await mover(server);
     const { mailer } = server.services;
     const send = () => {
       throw overloaded("Too many mails wait.", 30);
@@ -340,10 +300,10 @@ describe("POST /account/email", () => {
 
 describe("a taken address", () => {
   test("C5, S4: taken since the link was mailed: a 400 page says so and nothing is changed; freed, the link works", async () => {
-    const { id, new_email, link } = await mover();
+    const { id, new_email, link } = await mover(server);
     const holder = await server.signUp();
     await server.db`update users set email = ${new_email} where email = ${holder.user.email}`;
-    await expectRefused(TAKEN, () => confirm(server, link));
+    await expectRefused(TITLES.taken, () => confirm(server, link));
     expect((await open(server, link)).status).toBe(200);
 
     await server.db`delete from users where email = ${new_email}`;
@@ -352,10 +312,10 @@ describe("a taken address", () => {
   });
 
   test("S12: an account that never proved the address gives way to the one whose owner confirms from its mailbox", async () => {
-    const { id, new_email, link } = await mover();
+    const { id, new_email, link } = await mover(server);
     const squatter = await createUnverified(server, { email: new_email });
     const squatterId = await userIdOf(server, squatter.user);
-    await expectRefused(TAKEN, () => confirm(server, link)); // its passcode may still come
+    await expectRefused(TITLES.taken, () => confirm(server, link)); // its passcode may still come
 
     server.clock.aheadMs += 11 * 60_000;
     expectChanged(await confirm(server, link));
@@ -365,7 +325,7 @@ describe("a taken address", () => {
   });
 
   test("C5: an account that proves the address at the same moment keeps it", async () => {
-    const { link, new_email } = await mover();
+    const { link, new_email } = await mover(server);
     const squatter = await createUnverified(server, { email: new_email });
     const squatterId = await userIdOf(server, squatter.user);
     await server.db`update user_otps set expiration = now()::timestamp - interval '1 minute' where user_id = ${squatterId}`;
@@ -375,178 +335,7 @@ describe("a taken address", () => {
       confirmed = confirm(server, link);
       await someoneWaits(server.db, 1);
     });
-    expect((await confirmed)?.title).toBe(TAKEN);
+    expect((await confirmed)?.title).toBe(TITLES.taken);
     expect(await addressOf(server, squatterId)).toBe(new_email);
-  });
-});
-
-describe("at the same time", () => {
-  const theirs = (index: number) => (index % 2 ? server : second);
-
-  test("A10: of several confirmations of one link one wins, the others are void, and both addresses are told once", async () => {
-    const { account, id, new_email, link } = await mover();
-    const before = [server, second].flatMap(({ letters }) => letters).length;
-    const pages = await Promise.all(Array.from({ length: 8 }, (_, index) => confirm(theirs(index), link)));
-    expect(countByTitle(pages)).toEqual({ [`200 ${CHANGED}`]: 1, [`400 ${VOID}`]: 7 });
-    expect(await addressOf(server, id)).toBe(new_email);
-    const told = [server, second].flatMap((one) => [
-      ...subjectsTo(one, account.user.email).filter((subject) => subject === SUBJECTS.changed),
-      ...subjectsTo(one, new_email).filter((subject) => subject === SUBJECTS.isYours),
-    ]);
-    expect(told.sort()).toEqual([SUBJECTS.changed, SUBJECTS.isYours].sort());
-    expect([server, second].flatMap(({ letters }) => letters).length).toBe(before + 2);
-  });
-
-  test("A10: of two links of one account to two addresses one wins", async () => {
-    const account = await server.signUp();
-    const id = await userIdOf(server, account.user);
-    const addresses = [freshAddress(), freshAddress()];
-    const links = [await linkFor(server, account, addresses[0]), await linkFor(server, account, addresses[1])];
-    const pages = await Promise.all(links.map((link, index) => confirm(theirs(index), link)));
-    expect(countByTitle(pages)).toEqual({ [`200 ${CHANGED}`]: 1, [`400 ${VOID}`]: 1 });
-    expect(await addressOf(server, id)).toBe(addresses[pages.findIndex(({ status }) => status === 200)]);
-  });
-
-  test("C5: of several accounts that want one address one gets it, the others are told that it is taken", async () => {
-    const new_email = freshAddress();
-    const movers: Mover[] = [];
-    for (let index = 0; index < 5; index++) movers.push(await mover(new_email));
-    const pages = await Promise.all(movers.map(({ link }, index) => confirm(theirs(index), link)));
-    expect(countByTitle(pages)).toEqual({ [`200 ${CHANGED}`]: 1, [`400 ${TAKEN}`]: 4 });
-    for (const [index, { account, id }] of movers.entries()) {
-      expect(await addressOf(server, id)).toBe(pages[index]?.status === 200 ? new_email : account.user.email);
-    }
-  });
-
-  test("C5: a confirmation that the database sends back from a deadlock is tried again", async () => {
-    const { account, id, new_email, link } = await mover();
-    const holder = await server.signUp();
-    const holderId = await userIdOf(server, holder.user);
-    await server.db`update users set email = ${new_email} where id = ${holderId}`;
-    let confirmed: Promise<Seen> | undefined;
-    await server.db.begin(async (transaction) => {
-      await transaction`update users set email = ${freshAddress()} where id = ${holderId}`;
-      confirmed = confirm(server, link); // holds its own account and waits for the address
-      await someoneWaits(server.db, 1);
-      await transaction`update users set email = email where email = ${account.user.email}`; // closes the circle
-    });
-    expect((await confirmed)?.title).toBe(CHANGED);
-    expect(await addressOf(server, id)).toBe(new_email);
-  });
-
-  test("C5: two accounts that swap their addresses wait for each other, and neither gets a server error", async () => {
-    for (let round = 0; round < 3; round++) {
-      const [ann, ben] = [await server.signUp(), await server.signUp()];
-      const links = [await issueLink(server, ann, ben.user.email), await issueLink(server, ben, ann.user.email)];
-      const pages = await Promise.all(links.map((link, index) => confirm(theirs(index), link)));
-      expect(countByTitle(pages)).toEqual({ [`400 ${TAKEN}`]: 2 });
-    }
-  });
-
-  test("A10: a sign-up and a confirmation for one address: one of them gets it", async () => {
-    for (let round = 0; round < 4; round++) {
-      const { id, new_email, link } = await mover();
-      const { user } = await createUnverified(server);
-      const [page, created] = await Promise.all([
-        confirm(server, link),
-        second.client().createUser({ ...user, email: new_email }),
-      ]);
-      const outcome = `${page.status} ${created.status}`;
-      expect(["200 400", "400 201"]).toContain(outcome);
-      expect((await addressOf(server, id)) === new_email).toBe(page.status === 200);
-    }
-  });
-
-  test("A10: a passcode that is used at the same moment: the sign-in goes through or is void, never an error", async () => {
-    for (let round = 0; round < 4; round++) {
-      const { account, link } = await mover();
-      const { signinToken, otp } = await signInAgain(server, account.user);
-      const [page, session] = await Promise.all([confirm(server, link), second.client().verifyOtp(signinToken, otp)]);
-      expectChanged(page);
-      expect([200, 401]).toContain(session.status);
-      expect(await sessionsOf(server, await newest(link))).toHaveLength(session.status === 200 ? 2 : 1);
-    }
-  });
-
-  /** The account as it is after a link was confirmed. */
-  async function newest(link: URL) {
-    const { tokens } = server.services;
-    const { new_email } = tokens.verify(tokens.decode(link.searchParams.get("token") ?? ""), "EmailChange", 0);
-    return { email: new_email } as Parameters<typeof sessionsOf>[1];
-  }
-});
-
-describe("S10: what belongs to the account follows the account, not the address in a token", () => {
-  /** A has left its address, B has signed up with it; A still has tokens of the reference that name it. */
-  async function setScene() {
-    const { account: ann, id: annsId, new_email: annsAddress, link } = await mover();
-    const former = ann.user.email;
-    const access = referenceToken(server, "Access", { user_id: annsId, email: former });
-    const refresh = referenceToken(server, "Refresh", { user_id: annsId, email: former });
-    return { ann: { ...ann, annsId, annsAddress, former, access, refresh }, link };
-  }
-
-  async function invite(recipient: string): Promise<string> {
-    const id = crypto.randomUUID();
-    const blob = randomBytes(8);
-    await server.db`
-      insert into container_share_invites (
-        id, recipient_user_email, sender_public_key, encryption_key_encrypted, container_accept_private_key_encrypted,
-        container_info_encrypted, sender_info_encrypted, container_accept_key_info_encrypted,
-        container_accept_key_id_encrypted, share_info_symmetric_key_encrypted, recipient_public_key_id_used_by_sender,
-        recipient_public_key_id_used_by_server, created_unix_timestamp_intdiv_five_million
-      ) values (
-        ${id}, ${recipient}, ${blob}, ${blob}, ${blob}, ${blob}, ${blob}, ${blob}, ${blob}, ${blob},
-        ${crypto.randomUUID()}, ${crypto.randomUUID()}, 358
-      )`;
-    return id;
-  }
-
-  const recipientOf = async (id: string) => {
-    const [row] = await server.db`select recipient_user_email from container_share_invites where id = ${id}`;
-    return row?.recipient_user_email;
-  };
-
-  test("invitations go along with the account, and the next holder of the address finds none of them", async () => {
-    const { ann, link } = await setScene();
-    const invitation = await invite(ann.former);
-    expectChanged(await confirm(server, link));
-    const ben = await server.signUp({ ...ann.user, email: ann.former });
-    expect(await recipientOf(invitation)).toBe(ann.annsAddress);
-    const bens = await invite(ben.user.email);
-    expect(await recipientOf(bens)).toBe(ann.former);
-  });
-
-  test("passcodes that A's old tokens ask for go to A; B's passcode is of no use to A", async () => {
-    const { ann, link } = await setScene();
-    expectChanged(await confirm(server, link));
-    const ben = await server.signUp({ ...ann.user, email: ann.former });
-    const bensLetters = subjectsTo(server, ben.user.email).length;
-    const ask = (token: string) =>
-      server.client().call("POST", "/api/auth/otp", { headers: { "x-access-token": token } });
-    expectEmptyOk(await ask(ann.access));
-    expect(server.otpFor(ann.annsAddress)).toMatch(/^\d{8}$/);
-    expect(subjectsTo(server, ben.user.email)).toHaveLength(bensLetters);
-  });
-
-  test("the password that A's old tokens are checked against is A's, not that of B", async () => {
-    const { ann, link } = await setScene();
-    expectChanged(await confirm(server, link));
-    const ben = await server.signUp({ ...ann.user, email: ann.former, auth_string: randomBytes(32) });
-    const field = Object.assign(new Device(server.client(), ann.access, ann.refresh), { user: ann.user });
-    expectError(await askFor(field, freshAddress(), ben.user.auth_string), "INCORRECT_CREDENTIAL");
-    const next = freshAddress();
-    expectEmptyOk(await askFor(field, next));
-    expect(subjectsTo(server, ann.annsAddress).at(-1)).toBe(SUBJECTS.asked);
-    expect(await addressOf(server, await userIdOf(server, ben.user))).toBe(ann.former);
-  });
-
-  test("S9: a refresh of A's old token makes a session of A's", async () => {
-    const { ann, link } = await setScene();
-    expectChanged(await confirm(server, link));
-    const ben = await server.signUp({ ...ann.user, email: ann.former });
-    granted(await server.client().refresh(ann.refresh));
-    expect(await sessionsOf(server, { ...ann.user, email: ann.annsAddress })).toHaveLength(2);
-    expect(await sessionsOf(server, ben.user)).toHaveLength(1);
   });
 });

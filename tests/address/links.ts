@@ -1,6 +1,8 @@
 /** Asking for another address and following the link that comes by mail, as its owner does. */
+import { expect } from "bun:test";
 import { EmailChangeRequest } from "../../src/address/messages.ts";
 import type { NewUser } from "../../src/user/messages.ts";
+import { userIdOf } from "../support/accounts.ts";
 import type { Device } from "../support/client.ts";
 import { newUser } from "../support/client.ts";
 import { expectEmptyOk } from "../support/containerCalls.ts";
@@ -102,3 +104,37 @@ export const SUBJECTS = {
   changed: "The e-mail address of your account was changed",
   isYours: "Your account uses this e-mail address now",
 };
+
+export const TITLES = {
+  asking: "Use this address?",
+  changed: "Your address is changed",
+  taken: "This address is in use",
+  void: "This link is no longer valid",
+  invalid: "This link is not valid",
+  expired: "This link has expired",
+};
+
+export interface Mover {
+  account: Account;
+  id: string;
+  new_email: string;
+  link: URL;
+}
+
+/** An account that has asked for a free address. */
+export async function mover(server: TestServer, new_email = freshAddress()): Promise<Mover> {
+  const account = await server.signUp();
+  const id = await userIdOf(server, account.user);
+  return { account, id, new_email, link: await linkFor(server, account, new_email) };
+}
+
+export function expectChanged({ status, title }: Seen): void {
+  expect({ status, title }).toEqual({ status: 200, title: TITLES.changed });
+}
+
+/** How many pages had each status and heading, for requests that were sent at once. */
+export function countByTitle(pages: readonly Seen[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { status, title } of pages) counts[`${status} ${title}`] = (counts[`${status} ${title}`] ?? 0) + 1;
+  return counts;
+}

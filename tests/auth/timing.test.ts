@@ -119,7 +119,7 @@ describe("the comparison itself", () => {
   test("S1: sees that an unknown address is not hashed for", { timeout: LIMIT_MS }, async () => {
     const hash = await server.services.passwords.hash(randomBytes(32));
     const verdict = await compareTimes(
-      20,
+      ROUNDS,
       async (kind) => kind,
       async (kind) => {
         if (kind === "known") await server.services.passwords.verify(hash, randomBytes(32));

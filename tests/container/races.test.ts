@@ -228,22 +228,6 @@ describe("W6: a container that is deleted while requests write", () => {
     expectError(answer, "CONTAINER_DOES_NOT_EXIST");
   });
 
-  test.each(WRITES)(
-    "%s that waits behind the removal of its key is refused or was first, never 5xx",
-    async (_route, write) => {
-      const box = await device.createContainer();
-      const [entry_id, category_id] = [await device.createEntry(box), await device.createCategory(box)];
-      const answer = await overtake(
-        server.db,
-        box.id,
-        () => write(box, entry_id, category_id),
-        (transaction) => transaction`delete from container_access_keys where key_id = ${box.key_id}`,
-      );
-      if (answer.status >= 300) expectError(answer, "CONTAINER_DOES_NOT_EXIST");
-      expectError(await write(box, entry_id, category_id), "CONTAINER_DOES_NOT_EXIST");
-    },
-  );
-
   /** Deletes as an operator might by hand, without taking the lock first; repeated when PostgreSQL breaks a deadlock. */
   async function deleteByHand(box: Box): Promise<void> {
     for (;;) {

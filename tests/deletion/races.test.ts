@@ -1,5 +1,6 @@
 /** Requests that meet: the test holds a lock, so that each of these races comes about. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Executor } from "../../src/db/query.ts";
 import { userIdOf } from "../support/accounts.ts";
 import { expectEmptyOk } from "../support/containerCalls.ts";
 import { someoneWaits } from "../support/races.ts";
@@ -26,13 +27,13 @@ async function askedAccount() {
  * @param lock takes the lock within a transaction
  */
 async function meet<First, Second>(
-  lock: (transaction: TestServer["db"]) => Promise<unknown>,
+  lock: (transaction: Executor) => Promise<unknown>,
   first: () => Promise<First>,
   second: () => Promise<Second>,
 ): Promise<[First, Second]> {
   let answers: Promise<[First, Second]> | undefined;
   await server.db.begin(async (transaction) => {
-    await lock(transaction as unknown as TestServer["db"]);
+    await lock(transaction);
     const earlier = first();
     await someoneWaits(server.db, 1);
     const later = second();
@@ -43,10 +44,10 @@ async function meet<First, Second>(
   return answers;
 }
 
-const lockAccount = (user_id: string) => (transaction: TestServer["db"]) =>
+const lockAccount = (user_id: string) => (transaction: Executor) =>
   transaction`select from users where id = ${user_id} for no key update`;
 /** Whoever cancels waits here in the middle: the links are void by then, but nobody sees that yet. */
-const lockListedKeys = (user_id: string) => (transaction: TestServer["db"]) =>
+const lockListedKeys = (user_id: string) => (transaction: Executor) =>
   transaction`select from user_deletion_request_container_keys where user_id = ${user_id} for update`;
 
 describe("A12", () => {

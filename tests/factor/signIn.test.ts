@@ -257,14 +257,30 @@ describe("the limit of wrong codes", () => {
     expect((await owner.client.verifyOtp(signinToken, otp)).status).toBe(200);
   });
 
-  test("a void sign-in token counts nothing", async () => {
+  test.each<[string, (owner: Owner) => Promise<string>]>([
+    [
+      "used",
+      async (owner) => {
+        const { signinToken, otp } = await signInAgain(server, owner.user);
+        expect((await owner.client.verifyOtp(signinToken, otp)).status).toBe(200);
+        return signinToken;
+      },
+    ],
+    [
+      "of another epoch",
+      async (owner) => {
+        const token = await signInQuietly(owner);
+        await server.db`update users set token_epoch = gen_random_uuid() where email = ${owner.user.email}`;
+        return token;
+      },
+    ],
+  ])("a sign-in token that is %s counts nothing", async (_what, voidToken) => {
     const owner = await server.signUp();
     const { secret } = await enrolTotp(server, owner);
-    const { signinToken, otp } = await signInAgain(server, owner.user);
-    expect((await owner.client.verifyOtp(signinToken, otp)).status).toBe(200);
+    const token = await voidToken(owner);
     for (let times = 0; times < 12; times++) {
       const proof = { totp: wrongTotpCode(server, secret) };
-      expectError(await verify(owner.client, signinToken, proof), "INCORRECT_CREDENTIAL");
+      expectError(await verify(owner.client, token, proof), "INCORRECT_CREDENTIAL");
     }
     expect(subjectsTo(server, owner.user.email)).not.toContain(LIMIT_REACHED);
   });

@@ -162,6 +162,28 @@ describe("enrolling an authenticator app", () => {
     expect((await verify(ann.client, annToken, { totp: totpCode(secret, clockNow()) })).status).toBe(200);
   });
 
+  test("after a change of the token encryption key its codes are wrong, the log says why, and other ways are open", async () => {
+    const owner = await server.signUp();
+    const { secret, codes } = await enrolTotp(server, owner);
+    const environment = { ...FACTOR_ENVIRONMENT, ENTRIES_TOKEN_ENCRYPTION_KEY_B64: randomBytes(16).toString("base64") };
+    const other = await startTestServer(environment, server.database);
+    try {
+      other.clock.aheadMs = server.clock.aheadMs + TOTP_PERIOD_MS;
+      const there = Object.assign(new Device(other.client(), "", ""), { user: owner.user });
+      const token = await signInQuietly(there);
+      const totp = totpCode(secret, other.services.now());
+      expectError(await verify(there.client, token, { totp }), "INCORRECT_CREDENTIAL");
+      other.services.log.flush();
+      expect(other.logLines.join("")).toContain("a TOTP secret cannot be read");
+      expect((await verify(there.client, token, { recovery_code: codes[0] ?? "" })).status).toBe(200);
+    } finally {
+      await other.stop();
+    }
+    expect(
+      (await verify(owner.client, await signInQuietly(owner), { totp: nextTotpCode(server, secret) })).status,
+    ).toBe(200);
+  });
+
   test("one that is not confirmed is of no use: not listed, not offered, no sign-in, mails go on", async () => {
     const owner = await server.signUp();
     const factors = factorsOf(owner);

@@ -46,7 +46,7 @@ export function launchChromium(): Promise<Browser> {
 /** One window with a page in it, as a person has it in front of them. */
 export interface Tab {
   page: Page;
-  /** The names of pictures that were taken so far are in the folder that ENTRIES_TEST_SCREENSHOTS names, or a temporary one. */
+  /** Takes a picture of the whole page, into the folder that ENTRIES_TEST_SCREENSHOTS names, else a temporary one. */
   takePicture(name: string): Promise<void>;
   /**
    * Fails unless everything that was asked for came from the server under test, the browser complained of nothing (a

@@ -12,7 +12,7 @@ import {
   NewEncryptedBlob,
   type Container as WholeContainer,
 } from "../../src/container/messages.ts";
-import type { Db } from "../../src/db/query.ts";
+import type { Db, Executor } from "../../src/db/query.ts";
 import {
   EncryptedBlobAndCategoryId,
   EntryAndCategory,
@@ -134,7 +134,7 @@ export function getContainers(device: Device, header: string) {
 }
 
 /** A second access key of the same container, as accepting an invitation makes one. */
-export async function addKey(db: Db, { id }: Box, { read_only = false } = {}): Promise<Box> {
+export async function addKey(db: Executor, { id }: Box, { read_only = false } = {}): Promise<Box> {
   const { publicKey, privateKey } = generateKeyPairSync("ed25519");
   const key_id = crypto.randomUUID();
   await db`

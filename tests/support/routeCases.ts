@@ -11,7 +11,9 @@ import type { Message } from "../../src/wire/message.ts";
 import { type Encoding, MEDIA_TYPES } from "../../src/wire/negotiation.ts";
 import { fullValueOf } from "../wire/samples.ts";
 import { type Box, type Device, newUser } from "./client.ts";
+import { rekeyOf } from "./memberCalls.ts";
 import type { TestServer } from "./server.ts";
+import { newUpload } from "./uploadCalls.ts";
 
 /** What requests can refer to. */
 export interface Stage {
@@ -19,17 +21,21 @@ export interface Stage {
   device: Device & { user: ReturnType<typeof newUser> };
   user_id: string;
   box: Box;
+  /** Another container, for routes that end one. */
+  spare: Box;
   entry_id: string;
   category_id: string;
 }
 
 export async function setStage(server: TestServer): Promise<Stage> {
   const device = await server.signUp();
-  const box = await device.createContainer();
+  const [box, spare] = [await device.createContainer(), await device.createContainer()];
   const [row] = await server.db<{ id: string }[]>`select id from users limit 1`;
+  // It can be done once, so every further one is refused the same way.
+  await server.db`update user_flags set has_performed_bulk_upload = true`;
   const category_id = await device.createCategory(box);
   const entry_id = await device.createEntry(box, { category_id });
-  return { server, device, user_id: row?.id ?? "", box, entry_id, category_id };
+  return { server, device, user_id: row?.id ?? "", box, spare, entry_id, category_id };
 }
 
 /** A token that may be missing is nothing that a route asks for. */
@@ -196,6 +202,9 @@ const BODIES: Record<string, (stage: Stage) => Record<string, unknown> | Promise
     version_nonce: 1n,
     expected_previous_version_nonce: 1n,
   }),
+  "POST /api/container/bulk-upload": () => ({ containers: [newUpload().container] }),
+  "POST /api/container/upload": () => ({ ...newUpload().container }),
+  "PUT /api/container/rekey": async ({ device, box }) => ({ ...(await rekeyOf(device, box, () => 1n)) }),
   "DELETE /api/container/entry": () => ({ value: crypto.randomUUID() }),
   "DELETE /api/container/category": () => ({ value: crypto.randomUUID() }),
 };
@@ -224,7 +233,8 @@ export interface Outgoing {
 export async function goodRequest(stage: Stage, route: Endpoint, encoding: Encoding): Promise<Outgoing> {
   const { method, path, request: message } = route.spec;
   const headers: Record<string, string> = { accept: MEDIA_TYPES[encoding] };
-  for (const kind of tokensOf(route)) headers[TOKENS[kind].header] = TOKENS[kind].good(stage);
+  const holder = nameOf(route) === "DELETE /api/container/leave" ? { ...stage, box: stage.spare } : stage;
+  for (const kind of tokensOf(route)) headers[TOKENS[kind].header] = TOKENS[kind].good(holder);
   const outgoing: Outgoing = { method, url: `http://localhost${path}${QUERIES[nameOf(route)] ?? ""}`, headers };
   if (route.spec.answers === "page") return withLinkToken(stage, outgoing, path);
   if (!message) return outgoing;

@@ -187,9 +187,11 @@ describe("types", () => {
     expect(problems[0]).toStartWith(`${env} must be `);
   });
 
-  // No delay at all and a job at every tick are choices.
+  // No delay at all, a job at every tick and never deleting are choices.
   const lifetimes = settingsOf(SETTINGS).filter(
-    ({ env }) => /_(MINS|DAYS|HOURS|SECS)$/.test(env) && !/_DELAY_DAYS$|_JOB_FREQUENCY_SECS$/.test(env),
+    ({ env }) =>
+      /_(MINS|DAYS|HOURS|SECS)$/.test(env) &&
+      !/_DELAY_DAYS$|_JOB_FREQUENCY_SECS$|_IDLE_CONTAINER_MAX_AGE_DAYS$/.test(env),
   );
   test("P3: a lifetime or period of zero is refused", () => {
     expect(lifetimes.length).toBeGreaterThan(20);

@@ -25,7 +25,7 @@ const FEATURES = [
 ];
 const SHARED = ["http", "wire", "crypto", "db", "mail", "settings"];
 const LIMIT_CLASSES = ["create", "read", "modify", "expensive-auth", "light-auth", "error-report"];
-const TOKENS = ["user", "userIfSent", "signIn", "refresh", "container"];
+const TOKENS = ["user", "userIfSent", "signIn", "refresh", "container", "accept", "inviteSender"];
 
 /** Open to everybody. Whoever adds a line here has thought about what a stranger can do with the route. */
 const TOKENLESS = [
@@ -108,7 +108,8 @@ describe("routes", () => {
     for (const { spec } of routes) {
       const hashes = HASHING.includes(`${spec.method} ${spec.path}`);
       expect(spec.limit === "expensive-auth", `${spec.method} ${spec.path}`).toBe(hashes);
-      if (spec.tokens.container) expect(spec.tokens.user, spec.path).toBe(true);
+      const { user, container, accept, inviteSender } = spec.tokens;
+      if (container || accept || inviteSender) expect(user, spec.path).toBe(true);
     }
   });
 });

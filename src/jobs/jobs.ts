@@ -3,7 +3,7 @@
  * steps, so that nobody waits for it long.
  */
 import type { Config } from "../config.ts";
-import { jobs as queries } from "../db/queries.ts";
+import { jobs as queries, sync as syncQueries } from "../db/queries.ts";
 import { nowMicros, type Services } from "../services.ts";
 import { deleteDueAccounts } from "./deleteAccounts.ts";
 
@@ -21,7 +21,10 @@ export interface Job {
 
 /** What one statement removes at most, in rows. */
 const BATCH_ROWS = 1000n;
+/** A container goes with all its rows, so that few are many. */
+const BATCH_CONTAINERS = 20n;
 const MICROS_PER_MIN = 60_000_000n;
+const MICROS_PER_DAY = 86_400_000_000n;
 /** How far the clocks of two processes may differ: a token that expired here may be good there for so long. */
 const CLOCK_SLACK_MICROS = 120_000_000n;
 
@@ -79,15 +82,49 @@ export const JOBS: readonly Job[] = [
       );
     },
   },
+  {
+    name: "Purge Tombstones",
+    periodSecs: ({ jobs }) => jobs.purgeTombstonesSecs,
+    async run(services, stop) {
+      const { db, config } = services;
+      const deleted_before = nowMicros(services) - BigInt(config.tombstoneAgeMaxDays) * MICROS_PER_DAY;
+      return (
+        (await inBatches(stop, async (rows_max) => {
+          return (await syncQueries.purge_entries(db, { deleted_before, rows_max })).removed;
+        })) +
+        (await inBatches(stop, async (rows_max) => {
+          return (await syncQueries.purge_categories(db, { deleted_before, rows_max })).removed;
+        }))
+      );
+    },
+  },
+  {
+    name: "Delete Idle Containers",
+    periodSecs: ({ jobs }) => jobs.deleteIdleContainersSecs,
+    async run(services, stop) {
+      const { db, config } = services;
+      if (config.idleContainerAgeMaxDays === 0) return 0;
+      const changed_before = nowMicros(services) - BigInt(config.idleContainerAgeMaxDays) * MICROS_PER_DAY;
+      return inBatches(
+        stop,
+        (containers_max) => syncQueries.delete_idle_containers(db, { changed_before, containers_max }),
+        BATCH_CONTAINERS,
+      );
+    },
+  },
 ];
 
 /** Repeats a statement until it finds less than it may remove. Rows that somebody else holds are left for the next run. */
-async function inBatches(stop: AbortSignal, removeBatch: (rows_max: bigint) => Promise<number>): Promise<number> {
+async function inBatches(
+  stop: AbortSignal,
+  removeBatch: (rows_max: bigint) => Promise<number>,
+  rowsMax: bigint = BATCH_ROWS,
+): Promise<number> {
   let removed = 0;
   while (!stop.aborted) {
-    const batch = await removeBatch(BATCH_ROWS);
+    const batch = await removeBatch(rowsMax);
     removed += batch;
-    if (batch < BATCH_ROWS) break;
+    if (batch < rowsMax) break;
   }
   return removed;
 }

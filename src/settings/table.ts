@@ -346,6 +346,21 @@ const SIZES = {
   ),
 };
 
+const RETENTION = {
+  tombstoneAgeMaxDays: setting(
+    "ENTRIES_TOMBSTONE_MAX_AGE_DAYS",
+    integer(1, 3650),
+    "365",
+    "Days that clients have for learning that an entry or category was deleted; one that comes later starts over.",
+  ),
+  idleContainerAgeMaxDays: setting(
+    "ENTRIES_IDLE_CONTAINER_MAX_AGE_DAYS",
+    integer(0, 3650),
+    "0",
+    "Days after which a container in which nobody changed anything is deleted for good, whoever reads it; 0: never.",
+  ),
+};
+
 const STREAMS = {
   streamsMax: setting(
     "ENTRIES_MAX_STREAMS",
@@ -403,6 +418,12 @@ const JOBS = {
       "deletion requests that were never confirmed",
     ),
     unblacklistExpiredTokensSecs: jobPeriod("UNBLACKLIST_EXPIRED_TOKENS", "86400", "used tokens that expired"),
+    purgeTombstonesSecs: jobPeriod(
+      "PURGE_TOMBSTONES",
+      "86400",
+      "what is left of entries and categories deleted long ago",
+    ),
+    deleteIdleContainersSecs: jobPeriod("DELETE_IDLE_CONTAINERS", "86400", "containers that nobody changes any more"),
   },
 };
 
@@ -496,6 +517,7 @@ export const GROUPS = [
   { title: "Password hashing", settings: PASSWORDS },
   { title: "Lifetimes", settings: LIFETIMES },
   { title: "Sizes and counts", settings: SIZES },
+  { title: "How long things are kept", settings: RETENTION },
   { title: "Live changes", settings: STREAMS },
   { title: "Request limits", settings: LIMITS },
   { title: "Jobs", settings: JOBS },
@@ -511,6 +533,7 @@ export const SETTINGS = {
   ...PASSWORDS,
   ...LIFETIMES,
   ...SIZES,
+  ...RETENTION,
   ...STREAMS,
   ...LIMITS,
   ...JOBS,

@@ -5,8 +5,8 @@ import { type BodyReader, LENGTH_DELIMITED, missing, wrongWireType } from "./rea
 import { asRefusal, Refusal } from "./refusal.ts";
 import type { BodyWriter } from "./writer.ts";
 
-type Values = Record<string, unknown>;
-type NamedField = Field & { readonly name: string; readonly tag: number };
+export type Values = Record<string, unknown>;
+export type NamedField = Field & { readonly name: string; readonly tag: number };
 
 /** A message as the kind of a field, and as the whole of a body. */
 export interface MessageKind<T> extends Kind<T, TObject> {
@@ -23,7 +23,8 @@ export function messageKind<T>(name: string, definition: Readonly<Record<string,
   return codec as MessageKind<unknown> as MessageKind<T>;
 }
 
-class MessageCodec implements MessageKind<Values> {
+/** Both encodings of a message, field by field. */
+export class MessageCodec implements MessageKind<Values> {
   readonly wireType = LENGTH_DELIMITED;
   private readonly fields: readonly NamedField[];
   private readonly byNumber: (NamedField | undefined)[] = [];
@@ -66,28 +67,53 @@ class MessageCodec implements MessageKind<Values> {
 
   readAll(reader: BodyReader, earlier?: Values): Values {
     const values = earlier ?? this.empty();
+    while (reader.pos < reader.len) this.readField(reader, values);
+    return this.complete(values);
+  }
+
+  /** Reads the field that starts here, its tag included. */
+  readField(reader: BodyReader, values: Values): void {
     let field: NamedField | undefined;
     try {
-      while (reader.pos < reader.len) {
-        field = undefined;
-        const tag = reader.tag();
-        field = this.byNumber[tag >>> 3];
-        if (field === undefined) reader.skipUnknown(tag);
-        else if (tag !== field.tag) throw wrongWireType();
-        else if (field.presence === "repeated")
-          (values[field.name] as unknown[]).push(field.kind.read(reader, undefined));
-        else values[field.name] = field.kind.read(reader, values[field.name]);
-      }
+      const tag = reader.tag();
+      field = this.byNumber[tag >>> 3];
+      if (field === undefined) reader.skipUnknown(tag);
+      else if (tag !== field.tag) throw wrongWireType();
+      else if (field.presence === "repeated")
+        (values[field.name] as unknown[]).push(field.kind.read(reader, undefined));
+      else values[field.name] = field.kind.read(reader, values[field.name]);
     } catch (error) {
       if (field === undefined) throw asRefusal(error);
       const index = field.presence === "repeated" ? (values[field.name] as unknown[]).length : undefined;
       throw asRefusal(error).inside(field.name, index);
     }
+  }
+
+  /** @throws Refusal when a required field is missing */
+  complete(values: Values): Values {
     for (const name of this.required) if (values[name] === undefined) throw missing(name);
     return values;
   }
 
-  private empty(): Values {
+  /** The field of a tag, unless the body gives it another wire type. */
+  fieldOfTag(tag: number): NamedField | undefined {
+    const field = this.byNumber[tag >>> 3];
+    return field?.tag === tag ? field : undefined;
+  }
+
+  /** @throws Refusal when there is none */
+  fieldNamed(name: string): NamedField {
+    const field = this.byName.get(name);
+    if (field === undefined) throw unknownField(name);
+    return field;
+  }
+
+  get holdsLists(): boolean {
+    return this.repeated.length > 0;
+  }
+
+  /** Every list, empty. */
+  empty(): Values {
     const values: Values = {};
     for (const name of this.repeated) values[name] = [];
     return values;

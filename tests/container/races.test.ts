@@ -10,9 +10,7 @@ import {
   entryOf,
   expectEmptyOk,
   expectError,
-  postCategory,
   postEntry,
-  postEntryAndCategory,
   putCategory,
   putContainer,
   putEntry,
@@ -22,6 +20,7 @@ import { expectHeadIsExact, sequencesOf } from "../support/containerRows.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { overtake } from "../support/races.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
+import { WRITES } from "../support/writes.ts";
 
 let server: TestServer;
 /** A second process on the same database. */
@@ -205,24 +204,13 @@ describe("W6: a category that is deleted while entries are put into it", () => {
 });
 
 describe("W6: a container that is deleted while requests write", () => {
-  const WRITES: [string, (box: Box, entry_id: string, category_id: string) => Promise<Answer<unknown>>][] = [
-    ["PUT /api/container", (box) => putContainer(device, box)],
-    ["POST /api/container/entry", (box, _, category_id) => postEntry(device, box, { category_id })],
-    ["PUT /api/container/entry", (box, entry_id, category_id) => putEntry(device, box, entry_id, { category_id })],
-    ["DELETE /api/container/entry", (box, entry_id) => device.deleteEntry(box, entry_id)],
-    ["POST /api/container/category", (box) => postCategory(device, box)],
-    ["PUT /api/container/category", (box, _, category_id) => putCategory(device, box, category_id)],
-    ["DELETE /api/container/category", (box, _, category_id) => device.deleteCategory(box, category_id)],
-    ["POST /api/container/entry-and-category", (box) => postEntryAndCategory(device, box)],
-  ];
-
   test.each(WRITES)("%s that waits behind the delete is CONTAINER_DOES_NOT_EXIST", async (_route, write) => {
     const box = await device.createContainer();
     const [entry_id, category_id] = [await device.createEntry(box), await device.createCategory(box)];
     const answer = await overtake(
       server.db,
       box.id,
-      () => write(box, entry_id, category_id),
+      () => write(device, { box, entry_id, category_id }),
       (transaction) => transaction`delete from containers where id = ${box.id}`,
     );
     expectError(answer, "CONTAINER_DOES_NOT_EXIST");
@@ -250,7 +238,7 @@ describe("W6: a container that is deleted while requests write", () => {
         const answers: Answer<unknown>[] = [];
         for (let turn = index; !isGone; turn++) {
           const [, write] = WRITES[turn % WRITES.length] ?? [];
-          const answer = write && by && (await write(box, ids[turn % ids.length] ?? "", category_id));
+          const answer = await write?.(by, { box, entry_id: ids[turn % ids.length] ?? "", category_id });
           if (!answer) throw new Error("no such write");
           answers.push(answer);
           if (answer.error?.err_type === "CONTAINER_DOES_NOT_EXIST") break;

@@ -135,6 +135,8 @@ describe("a database of the reference is adopted (decisions, second promise)", (
       "user_otps.expiration",
       "users.verification_deadline",
       "sessions.expiration",
+      "entries.deleted_at",
+      "categories.deleted_at",
     ]) {
       expect(columns).toContain(column);
     }

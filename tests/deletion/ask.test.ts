@@ -4,23 +4,21 @@ import { VerificationEmailSent } from "../../src/deletion/messages.ts";
 import { overloaded } from "../../src/errors.ts";
 import { countByStatus, userIdOf } from "../support/accounts.ts";
 import { Box } from "../support/client.ts";
-import { addKey, ENCODINGS, expectEmptyOk, expectError, speaking } from "../support/containerCalls.ts";
+import { addKey, ENCODINGS, expectError, speaking } from "../support/containerCalls.ts";
 import { expectUnchanged } from "../support/containerRows.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import {
   type Account,
+  accountWith,
   askForDeletion,
   cancel,
-  confirm,
   DAY_MS,
-  dueTime,
   isScheduled,
   linkFor,
-  linkTo,
   listedKeys,
   open,
   TITLES,
-  tokenIn,
+  tokensOf,
 } from "./steps.ts";
 
 let server: TestServer;
@@ -29,19 +27,9 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-const tokensOf = (boxes: readonly Box[]) => boxes.map((box) => box.token());
-
-/** An account with so many containers. */
-async function accountWith(containers: number) {
-  const account = await server.signUp();
-  const boxes: Box[] = [];
-  while (boxes.length < containers) boxes.push(await account.createContainer());
-  return { account, boxes };
-}
-
 describe("DELETE /api/user", () => {
   test.each([...ENCODINGS])("8.9: in %s it lists each key, mails a link and schedules nothing", async (encoding) => {
-    const { account, boxes } = await accountWith(3);
+    const { account, boxes } = await accountWith(server, 3);
     const before = server.services.now();
     const answer = await askForDeletion(speaking(encoding, account, server), tokensOf(boxes));
 
@@ -61,13 +49,13 @@ describe("DELETE /api/user", () => {
   });
 
   test("8.9: an empty list is fine", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     expect((await open(server, await linkFor(server, account))).title).toBe(TITLES.asking);
     expect((await listedKeys(server, account)).size).toBe(0);
   });
 
   test("8.9: a body without Content-Type is 400", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const request = new Request("http://localhost/api/user", {
       method: "DELETE",
       headers: account.headers(),
@@ -88,7 +76,7 @@ describe("DELETE /api/user", () => {
   });
 
   test("8.9: the body may hold as many tokens as ENTRIES_MAX_CONTAINERS allows", async () => {
-    const { account, boxes } = await accountWith(1);
+    const { account, boxes } = await accountWith(server, 1);
     const token = boxes[0]?.token() ?? "";
     for (const encoding of ENCODINGS) {
       const answer = await askForDeletion(speaking(encoding, account, server), Array(5_000).fill(token));
@@ -101,8 +89,8 @@ describe("DELETE /api/user", () => {
   });
 
   test("8.9, C23: tokens are refused as everywhere, and nothing is stored or mailed", async () => {
-    const { account, boxes } = await accountWith(2);
-    const { account: other, boxes: foreign } = await accountWith(1);
+    const { account, boxes } = await accountWith(server, 2);
+    const { account: other, boxes: foreign } = await accountWith(server, 1);
     const [one, two] = boxes;
     const [theirs] = foreign;
     if (!one || !two || !theirs) throw new Error("there are too few containers");
@@ -125,14 +113,14 @@ describe("DELETE /api/user", () => {
   });
 
   test("8.9: read-only keys are fine", async () => {
-    const { account, boxes } = await accountWith(1);
+    const { account, boxes } = await accountWith(server, 1);
     const reader = await addKey(server.db, boxes[0] ?? new Box("", "", {} as never), { read_only: true });
     expect((await askForDeletion(account, [reader.token()])).status).toBe(200);
     expect([...(await listedKeys(server, account)).keys()]).toEqual([reader.key_id]);
   });
 
   test("C12: asking again is fine, the later time counts; so is one token twice, and two tokens of one key", async () => {
-    const { account, boxes } = await accountWith(2);
+    const { account, boxes } = await accountWith(server, 2);
     await linkFor(server, account, tokensOf(boxes));
     const first = await listedKeys(server, account);
     server.clock.aheadMs += DAY_MS / 1000;
@@ -149,7 +137,7 @@ describe("DELETE /api/user", () => {
   });
 
   test("C12: requests at once, each with the keys in another order, all succeed", async () => {
-    const { account, boxes } = await accountWith(6);
+    const { account, boxes } = await accountWith(server, 6);
     const orders = boxes.map((_, shift) => [...boxes.slice(shift), ...boxes.slice(0, shift)]);
     const answers = await Promise.all(
       [...orders, ...orders.map((order) => order.toReversed())].map((order) =>
@@ -161,8 +149,8 @@ describe("DELETE /api/user", () => {
   });
 
   test("A12: two members of a container can both list a key", async () => {
-    const { account, boxes } = await accountWith(1);
-    const { account: other } = await accountWith(0);
+    const { account, boxes } = await accountWith(server, 1);
+    const { account: other } = await accountWith(server, 0);
     await linkFor(server, account, tokensOf(boxes));
     await linkFor(server, other, tokensOf(boxes));
     expect((await listedKeys(server, account)).size).toBe(1);
@@ -170,7 +158,7 @@ describe("DELETE /api/user", () => {
   });
 
   test("8.9: a key that was removed since its token was used last is CONTAINER_DOES_NOT_EXIST, and nothing is listed", async () => {
-    const { account, boxes } = await accountWith(2);
+    const { account, boxes } = await accountWith(server, 2);
     const tokens = tokensOf(boxes);
     expect((await account.fetch(tokens)).status).toBe(200); // the process knows key and token now
     await server.db`delete from container_access_keys where key_id = ${boxes[1]?.key_id ?? ""}`;
@@ -209,7 +197,7 @@ describe("DELETE /api/user", () => {
   });
 
   test("C24: with a full mail queue nothing is stored: 503", async () => {
-    const { account, boxes } = await accountWith(1);
+    const { account, boxes } = await accountWith(server, 1);
     const { mailer } = server.services;
     server.services.mailer = {
       ...mailer,
@@ -242,7 +230,7 @@ describe("DELETE /api/user", () => {
   }
 
   test("thousands of fresh tokens keep nobody else waiting: their signatures are verified in small batches", async () => {
-    const { account, boxes } = await accountWith(1);
+    const { account, boxes } = await accountWith(server, 1);
     const shares: number[] = [];
     for (let round = 1; round <= 3; round++) {
       for (const box of boxes) shares.push(await longestStretch(account, box, 5_000, 4e9 + round * 10_000));
@@ -252,140 +240,11 @@ describe("DELETE /api/user", () => {
   });
 });
 
-describe("GET /api/user/deletion", () => {
-  test.each([...ENCODINGS])(
-    "8.11: in %s false, true once it is confirmed, false after it was cancelled",
-    async (encoding) => {
-      const { account } = await accountWith(0);
-      const device = speaking(encoding, account, server);
-      expect(await isScheduled(device)).toBe(false);
-      const link = await linkFor(server, account);
-      expect(await isScheduled(device)).toBe(false);
-      expect((await confirm(server, link)).title).toBe(TITLES.scheduled);
-      expect(await isScheduled(device)).toBe(true);
-      expectEmptyOk(await cancel(device));
-      expect(await isScheduled(device)).toBe(false);
-    },
-  );
-});
-
-describe("DELETE /api/user/deletion", () => {
-  test("8.12: 200 also when there was none, again and again", async () => {
-    const { account } = await accountWith(0);
-    for (let times = 0; times < 3; times++) expectEmptyOk(await cancel(account));
-  });
-
-  test("C13, A12: it removes the request and the listed keys, of this account alone", async () => {
-    const { account, boxes } = await accountWith(2);
-    const { account: other, boxes: others } = await accountWith(1);
-    const link = await linkFor(server, account, tokensOf(boxes));
-    await confirm(server, await linkFor(server, other, [...tokensOf(others), boxes[0]?.token() ?? ""]));
-    await confirm(server, link);
-    expectEmptyOk(await cancel(account));
-
-    expect(await dueTime(server, account)).toBeUndefined();
-    expect((await listedKeys(server, account)).size).toBe(0);
-    expect(await dueTime(server, other)).toBeNumber();
-    expect((await listedKeys(server, other)).size).toBe(2);
-    for (const box of boxes) expect((await account.fetch([box.token()])).status).toBe(200);
-  });
-
-  test("S15: it voids the links that were mailed, used or not; a new request works", async () => {
-    const { account, boxes } = await accountWith(1);
-    const unused = await linkFor(server, account, tokensOf(boxes));
-    const used = await linkFor(server, account, tokensOf(boxes));
-    await confirm(server, used);
-    expectEmptyOk(await cancel(account));
-    for (const link of [unused, used]) {
-      await expectUnchanged(server.db, async () => {
-        for (const seen of [await open(server, link), await confirm(server, link)]) {
-          expect({ status: seen.status, title: seen.title }).toEqual({ status: 400, title: TITLES.void });
-        }
-      });
-    }
-    expect(await isScheduled(account)).toBe(false);
-    expect((await confirm(server, await linkFor(server, account, tokensOf(boxes)))).title).toBe(TITLES.scheduled);
-  });
-
-  test("A12: cancelling and confirming at once leaves no half: the last one counts, and nobody gets a 500", async () => {
-    for (let round = 0; round < 10; round++) {
-      const { account, boxes } = await accountWith(1);
-      const link = await linkFor(server, account, tokensOf(boxes));
-      const [confirmed, cancelled] = await Promise.all([confirm(server, link), cancel(account)]);
-      expect([TITLES.scheduled, TITLES.void]).toContain(confirmed.title ?? "");
-      expectEmptyOk(cancelled);
-      // Whoever was told that it is cancelled can rely on it.
-      expect(await isScheduled(account)).toBe(false);
-      expect((await listedKeys(server, account)).size).toBe(0);
-    }
-  });
-});
-
 test("an account that is gone: TOKEN_EXPIRED everywhere", async () => {
-  const { account } = await accountWith(0);
+  const { account } = await accountWith(server, 0);
   await server.db`delete from users where email = ${account.user.email}`;
   expectError(await askForDeletion(account, []), "TOKEN_EXPIRED");
   expectError(await cancel(account), "TOKEN_EXPIRED");
   const status = await account.client.call("GET", "/api/user/deletion", { headers: account.headers() });
   expectError(status, "TOKEN_EXPIRED");
-});
-
-describe("the letter with the link", () => {
-  test("10: it says what the link does, when it expires, and that ignoring it keeps the account; in both parts", async () => {
-    const { account } = await accountWith(0);
-    const link = await linkFor(server, account);
-    const letter = server.letters.at(-1);
-    expect(letter?.to).toBe(account.user.email);
-    expect(letter?.text).toContain(`\n${link}\n`);
-    expect(letter?.html).toContain(`<a href="${link.replaceAll("&", "&amp;")}" rel="nofollow">`);
-    expect(letter?.usefulForMs).toBe(7 * DAY_MS);
-    for (const part of [letter?.text, letter?.html]) {
-      const plain = part?.replace(/\s+/g, " ");
-      expect(plain).toContain("Once you confirm there, the deletion is scheduled");
-      expect(plain).toContain("The link expires in 7 days. If you ignore this letter, the account stays as it is.");
-    }
-    expect(letter?.text.match(/^[\x20-\x7e\n]+$/)).not.toBeNull();
-  });
-
-  test("A2, 8.9: its token is of type UserDeletion, lives as long as it says, and tells nobody whose it is", async () => {
-    const { account } = await accountWith(0);
-    const link = await linkFor(server, account);
-    const { pathname, searchParams } = new URL(link);
-    expect(pathname).toBe("/account/deletion");
-    expect([...searchParams.keys()]).toEqual(["token"]);
-    const claims = Buffer.from(tokenIn(link), "base64url").subarray(0, -32).toString();
-    expect(JSON.parse(claims)).toMatchObject({ typ: "UserDeletion" });
-    const lifetimeSecs = JSON.parse(claims).exp - server.services.now() / 1000;
-    expect(lifetimeSecs).toBeWithin(7 * 86_400 - 10, 7 * 86_400 + 1);
-    expect(claims).not.toContain(await userIdOf(server, account.user));
-    expect(claims).not.toContain(account.user.email);
-  });
-
-  test.each([
-    [
-      { ENTRIES_PUBLIC_URL: "https://entries.example.org/app/" },
-      "https://entries.example.org/app/account/deletion?token=",
-    ],
-    [
-      { ENTRIES_USER_DELETION_URL: "https://old.example.org/api/user/deletion/verify" },
-      "https://old.example.org/api/user/deletion/verify?token=",
-    ],
-  ])("A11: with %p the link begins with %s", async (environment, beginning) => {
-    const configured = await startTestServer({ ...environment }, server.database);
-    const account = await configured.signUp();
-    const link = await linkFor(configured, account);
-    expect(link).toStartWith(beginning);
-    // Percent-encoded: the padding of the token is no bare "=".
-    expect(link.slice(beginning.length)).toMatch(/^[\w-]+(?:%3D)*$/);
-    expect((await confirm(configured, link.replace("/app/", "/"))).title).toBe(TITLES.scheduled);
-    await configured.stop();
-  });
-
-  test("it goes to the address that the account has now", async () => {
-    const { account } = await accountWith(0);
-    const moved = `moved-${account.user.email}`;
-    await server.db`update users set email = ${moved} where email = ${account.user.email}`;
-    await askForDeletion(account, []);
-    expect(linkTo(server, moved)).toContain("token=");
-  });
 });

@@ -1,21 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { overloaded } from "../../src/errors.ts";
 import { referenceToken, userIdOf } from "../support/accounts.ts";
-import type { Box } from "../support/client.ts";
-import { addKey, expectEmptyOk } from "../support/containerCalls.ts";
+import { expectEmptyOk } from "../support/containerCalls.ts";
 import { expectUnchanged } from "../support/containerRows.ts";
 import { openPage, postForm } from "../support/pages.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import {
   type Account,
+  accountWith,
   cancel,
   confirm,
   DAY_MS,
   dueTime,
   exists,
+  expectPage,
   isScheduled,
   linkFor,
-  listedKeys,
   open,
   runJobs,
   TITLES,
@@ -30,20 +30,9 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-async function accountWith(containers: number, on = server) {
-  const account = await on.signUp();
-  const boxes: Box[] = [];
-  while (boxes.length < containers) boxes.push(await account.createContainer());
-  return { account, boxes, tokens: boxes.map((box) => box.token()) };
-}
-
-function expectPage(seen: { status: number; title: string | undefined }, status: number, title: string): void {
-  expect({ status: seen.status, title: seen.title }).toEqual({ status, title });
-}
-
 describe("the link's page", () => {
   test("S15, A11: opening it, as scanners and previews do, changes nothing", async () => {
-    const { account, tokens } = await accountWith(1);
+    const { account, tokens } = await accountWith(server, 1);
     const link = await linkFor(server, account, tokens);
     await expectUnchanged(server.db, async () => {
       for (let times = 0; times < 3; times++) expectPage(await open(server, link), 200, TITLES.asking);
@@ -52,7 +41,7 @@ describe("the link's page", () => {
   });
 
   test("8.10: it shows the address and the days, and has the one form that confirms", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     const { html } = await open(server, link);
     expect(html).toContain(account.user.email);
@@ -69,7 +58,7 @@ describe("the link's page", () => {
     [30, "in 30 days"],
   ])("8.10: with a delay of %p days the pages and the letter say %s", async (days, words) => {
     const other = await startTestServer({ ENTRIES_USER_DELETION_DELAY_DAYS: String(days) }, server.database);
-    const { account } = await accountWith(0, other);
+    const { account } = await accountWith(other, 0);
     const link = await linkFor(other, account);
     expect((await open(other, link)).html).toContain(words);
     const done = await confirm(other, link);
@@ -82,7 +71,7 @@ describe("the link's page", () => {
 
 describe("confirming", () => {
   test("8.10: it schedules the deletion after the delay, changes nothing else, and shows address and days", async () => {
-    const { account, boxes, tokens } = await accountWith(2);
+    const { account, boxes, tokens } = await accountWith(server, 2);
     const link = await linkFor(server, account, tokens);
     const before = server.services.now();
     const seen = await confirm(server, link);
@@ -98,7 +87,7 @@ describe("confirming", () => {
   });
 
   test("A10, A11: the owner is told by mail, in both parts, once", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     const letters = server.letters.length;
     await confirm(server, link);
@@ -117,7 +106,7 @@ describe("confirming", () => {
   });
 
   test("8.10: a second time is the page that says so: 400, and the time stays", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     const another = await linkFor(server, account);
     await confirm(server, link);
@@ -133,7 +122,7 @@ describe("confirming", () => {
   });
 
   test("A12: of several presses at once, with one link or two, exactly one schedules; nobody gets a 500", async () => {
-    const { account, tokens } = await accountWith(2);
+    const { account, tokens } = await accountWith(server, 2);
     const links = [await linkFor(server, account, tokens), await linkFor(server, account, tokens)];
     const letters = server.letters.length;
     const seen = await Promise.all([...links, ...links, ...links, ...links].map((link) => confirm(server, link)));
@@ -142,7 +131,7 @@ describe("confirming", () => {
   });
 
   test("C24: with a full mail queue it is a page with 503, and nothing is scheduled", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     const { mailer } = server.services;
     server.services.mailer = {
@@ -161,7 +150,7 @@ describe("confirming", () => {
   });
 
   test("C24: a notice that cannot be sent does not undo what was confirmed", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     const { mailer } = server.services;
     server.services.mailer = {
@@ -177,7 +166,7 @@ describe("confirming", () => {
   });
 
   test("new-messages.md: a browser that is signed in confirms without a CSRF token", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     const seen = await postForm(
       server,
@@ -195,7 +184,7 @@ describe("confirming", () => {
 
 describe("links that are no good", () => {
   test("8.10: after its lifetime it has expired: 400, to open and to confirm; one second before it works", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     server.clock.aheadMs = 7 * DAY_MS - 2_000;
     expectPage(await open(server, link), 200, TITLES.asking);
@@ -207,7 +196,7 @@ describe("links that are no good", () => {
   });
 
   test("8.10: other types of token and damaged ones are not valid: 400", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     const user_id = await userIdOf(server, account.user);
     const expirationSecs = Math.floor(server.services.now() / 1000) + 60;
@@ -224,14 +213,14 @@ describe("links that are no good", () => {
   });
 
   test("C16: for an account that is gone it is no longer valid: 400, not 500", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     await server.db`delete from users where email = ${account.user.email}`;
     for (const seen of [await open(server, link), await confirm(server, link)]) expectPage(seen, 400, TITLES.void);
   });
 
   test("S8: once the account has another epoch, after a password change for example, it is no longer valid", async () => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const link = await linkFor(server, account);
     await server.db`update users set token_epoch = gen_random_uuid() where email = ${account.user.email}`;
     await expectUnchanged(server.db, async () => {
@@ -247,7 +236,7 @@ describe("both paths and both names of the parameter", () => {
     [OLD_PATH, "token"],
     [OLD_PATH, "x-user-deletion-token"],
   ])("C20, A11: GET and POST %s with %s, percent-encoded and raw", async (path, name) => {
-    const { account } = await accountWith(0);
+    const { account } = await accountWith(server, 0);
     const user_id = await userIdOf(server, account.user);
     const tokens = ["", "a", "aa"].map((longer) => referenceToken(server, "UserDeletion", { user_id, email: longer }));
     const token = tokens.find((text) => text.endsWith("=")) ?? "";
@@ -271,7 +260,7 @@ describe("both paths and both names of the parameter", () => {
     const press = (link: string) => postForm(server, OLD_PATH, { token: link.slice(link.indexOf("=") + 1) });
 
     test("A2: they work until they expire, and by the user id, not by the address that they were mailed to", async () => {
-      const { account } = await accountWith(0);
+      const { account } = await accountWith(server, 0);
       const link = await referenceLink(account);
       const expired = await referenceLink(account, 0);
       const moved = `moved-${account.user.email}`;
@@ -285,7 +274,7 @@ describe("both paths and both names of the parameter", () => {
     });
 
     test("S15: one that was used does not work again after a cancellation, although it names no epoch", async () => {
-      const { account } = await accountWith(0);
+      const { account } = await accountWith(server, 0);
       const link = await referenceLink(account);
       expectPage(await press(link), 200, TITLES.scheduled);
       expectEmptyOk(await cancel(account));
@@ -296,95 +285,11 @@ describe("both paths and both names of the parameter", () => {
   });
 });
 
-describe("C14: a late confirmation is never lost", () => {
-  test.each([
-    [7, 7],
-    [0, 7],
-    [0, 1],
-    [30, 1],
-  ])(
-    "C14: delay %p days, link %p days: confirmed in the link's last seconds, the account goes with its container",
-    async (delay, lifetime) => {
-      const other = await startTestServer(
-        {
-          ENTRIES_USER_DELETION_DELAY_DAYS: String(delay),
-          ENTRIES_USER_DELETION_TOKEN_LIFETIME_DAYS: String(lifetime),
-        },
-        server.database,
-      );
-      const { account, boxes, tokens } = await accountWith(1, other);
-      const user_id = await userIdOf(other, account.user);
-      const link = await linkFor(other, account, tokens);
-
-      other.clock.aheadMs = lifetime * DAY_MS - 2_000;
-      await runJobs(other);
-      expectPage(await confirm(other, link), 200, TITLES.scheduled);
-      // The jobs run just before it is due, when it is due, and were down for a while.
-      other.clock.aheadMs += Math.max(0, delay * DAY_MS - 5_000);
-      if (delay > 0) await runJobs(other);
-      expect(await exists(other, "users", user_id)).toBe(true);
-      other.clock.aheadMs += 20 * DAY_MS;
-      await runJobs(other);
-
-      expect(await exists(other, "users", user_id)).toBe(false);
-      expect(await exists(other, "containers", boxes[0]?.id ?? "")).toBe(false);
-      await other.stop();
-    },
-  );
-
-  test("A12: confirming keeps the listed keys until at least 7 days after the deletion is due", async () => {
-    const { account, tokens } = await accountWith(2);
-    const link = await linkFor(server, account, tokens);
-    server.clock.aheadMs = 7 * DAY_MS - 5_000;
-    await confirm(server, link);
-    server.clock.aheadMs = 0;
-    const due = (await dueTime(server, account)) ?? Number.NaN;
-    const listed = await listedKeys(server, account);
-    expect(listed.size).toBe(2);
-    for (const time of listed.values()) expect(time).toBeGreaterThanOrEqual(due + 7 * DAY_MS);
-  });
-
-  test("C14: an account whose list is gone, whatever the reason, is deleted all the same", async () => {
-    const other = await startTestServer({}, server.database);
-    const { account, tokens } = await accountWith(1, other);
-    const user_id = await userIdOf(other, account.user);
-    const link = await linkFor(other, account, tokens);
-    await other.db`delete from user_deletion_request_container_keys where user_id = ${user_id}`;
-    expectPage(await confirm(other, link), 200, TITLES.scheduled);
-    other.clock.aheadMs = 8 * DAY_MS;
-    await runJobs(other);
-    expect(await exists(other, "users", user_id)).toBe(false);
-    await other.stop();
-  });
-
-  test("8.9, C1: what is shared stays for the others, what is not goes; a cancelled deletion deletes nothing", async () => {
-    const other = await startTestServer({}, server.database);
-    const { account, boxes, tokens } = await accountWith(2, other);
-    const { account: kept, boxes: keptBoxes, tokens: keptTokens } = await accountWith(1, other);
-    const [own, shared] = boxes;
-    if (!own || !shared) throw new Error("there are too few containers");
-    await addKey(other.db, shared);
-    const ids = [await userIdOf(other, account.user), await userIdOf(other, kept.user)] as const;
-    await confirm(other, await linkFor(other, account, tokens));
-    await confirm(other, await linkFor(other, kept, keptTokens));
-    expectEmptyOk(await cancel(kept));
-    other.clock.aheadMs = 8 * DAY_MS;
-    await runJobs(other);
-
-    expect(await exists(other, "users", ids[0])).toBe(false);
-    expect(await exists(other, "users", ids[1])).toBe(true);
-    expect(await exists(other, "containers", own.id)).toBe(false);
-    expect(await exists(other, "containers", shared.id)).toBe(true);
-    expect(await exists(other, "containers", keptBoxes[0]?.id ?? "")).toBe(true);
-    await other.stop();
-  });
-});
-
 describe("S18: an address that is HTML", () => {
   test.each([`<img src=x onerror=alert(1)>"'&@example.com`, `</p></main><script>alert(1)</script>\t@example.com`])(
     "S18: %p is escaped on every page and in every letter",
     async (address) => {
-      const { account } = await accountWith(0);
+      const { account } = await accountWith(server, 0);
       await server.db`update users set email = ${address} where email = ${account.user.email}`;
       account.user.email = address;
       const link = await linkFor(server, account);

@@ -1,12 +1,13 @@
 /** Asking for the deletion of an account and following the link that comes by mail, as its owner does. */
+import { expect } from "bun:test";
 import { ContainerAccessTokenList } from "../../src/container/messages.ts";
 import { jobs as jobQueries } from "../../src/db/queries.ts";
 import { IsUserListedForDeletion, VerificationEmailSent } from "../../src/deletion/messages.ts";
 import { deleteDueAccounts } from "../../src/jobs/deleteAccounts.ts";
 import { nowMicros } from "../../src/services.ts";
 import type { NewUser } from "../../src/user/messages.ts";
-import type { Device } from "../support/client.ts";
-import { openPage, postForm } from "../support/pages.ts";
+import type { Box, Device } from "../support/client.ts";
+import { openPage, postForm, type Seen } from "../support/pages.ts";
 import type { TestServer } from "../support/server.ts";
 
 export type Account = Device & { user: NewUser };
@@ -22,6 +23,22 @@ export const TITLES = {
   expired: "This link has expired",
   invalid: "This link is not valid",
 };
+
+/** An account with so many containers. */
+export async function accountWith(server: TestServer, containers: number) {
+  const account = await server.signUp();
+  const boxes: Box[] = [];
+  while (boxes.length < containers) boxes.push(await account.createContainer());
+  return { account, boxes, tokens: tokensOf(boxes) };
+}
+
+export function tokensOf(boxes: readonly Box[]): string[] {
+  return boxes.map((box) => box.token());
+}
+
+export function expectPage(seen: Seen, status: number, title: string): void {
+  expect({ status: seen.status, title: seen.title }).toEqual({ status, title });
+}
 
 export function askForDeletion(device: Device, tokens: string[]) {
   return device.client.call("DELETE", "/api/user", {

@@ -209,6 +209,24 @@ describe("Clear Old User Deletion Requests", () => {
   });
 });
 
+describe("rows that a request holds", () => {
+  test("are left for the next run: no job waits for them, and the others go", async () => {
+    await runJob(server, "Clear Expired Sessions");
+    const insert = (id: string) => db`
+      insert into sessions (id, user_id, refresh_token_hash, rotated_at, expiration)
+      values (${id}, ${userId}, ${Buffer.alloc(32)}, now(), ${inMs(server, -1000)}::timestamp)`;
+    const [held, free] = [crypto.randomUUID(), crypto.randomUUID()];
+    await insert(held);
+    await insert(free);
+    await db.begin(async (transaction) => {
+      await transaction`select from sessions where id = ${held} for update`;
+      expect(await runJob(server, "Clear Expired Sessions")).toBe(1);
+    });
+    expect(await countRows(db, "sessions", `id = '${free}'`)).toBe(0);
+    expect(await runJob(server, "Clear Expired Sessions")).toBe(1);
+  });
+});
+
 describe("many rows", () => {
   const COUNT = 2_500;
   const MANY: { table: string; job: string; fill: () => Promise<unknown> }[] = [

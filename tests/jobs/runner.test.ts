@@ -52,7 +52,7 @@ async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
 }
 
 describe("P10: the jobs", () => {
-  test("are the reference's five of accounts, by its registry's names, and that of sessions; each has a setting", () => {
+  test("are the reference's five of accounts, by its registry's names, and ours; each has a setting", () => {
     expect(JOBS.map(({ name }) => name)).toEqual([
       "Clear Expired Otps",
       "Clear Old User Deletion Requests",
@@ -60,6 +60,8 @@ describe("P10: the jobs", () => {
       "Delete Users",
       "Unblacklist Expired Tokens",
       "Clear Expired Sessions",
+      "Purge Tombstones",
+      "Delete Idle Containers",
     ]);
     const names = [
       "CLEAR_EXPIRED_OTPS",
@@ -68,11 +70,13 @@ describe("P10: the jobs", () => {
       "DELETE_USERS",
       "UNBLACKLIST_EXPIRED_TOKENS",
       "CLEAR_EXPIRED_SESSIONS",
+      "PURGE_TOMBSTONES",
+      "DELETE_IDLE_CONTAINERS",
     ];
     const env = Object.fromEntries(names.map((name, index) => [`ENTRIES_${name}_JOB_FREQUENCY_SECS`, `${index + 11}`]));
     const loaded = loadConfig(env);
     if (!("config" in loaded)) throw new Error(loaded.problems.join("; "));
-    expect(JOBS.map(({ periodSecs }) => periodSecs(loaded.config))).toEqual([11, 12, 13, 14, 15, 16]);
+    expect(JOBS.map(({ periodSecs }) => periodSecs(loaded.config))).toEqual([11, 12, 13, 14, 15, 16, 17, 18]);
   });
 
   test("do not run because an app is built", async () => {

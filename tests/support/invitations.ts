@@ -26,12 +26,12 @@ export type Guest = Device & { user: NewUser; keys: RecipientKeys };
 /** RSA key pairs are slow to make, so guests share one unless a test says otherwise. */
 let sharedKeys: RecipientKeys | undefined;
 
-export async function signUpGuest(
-  server: TestServer,
-  keys: RecipientKeys = (sharedKeys ??=
-    rsaRecipient()),
-  encoding?: Encoding,
-): Promise<Guest> {
+function usualKeys(): RecipientKeys {
+  sharedKeys ??= rsaRecipient();
+  return sharedKeys;
+}
+
+export async function signUpGuest(server: TestServer, keys = usualKeys(), encoding?: Encoding): Promise<Guest> {
   const device = await server.signUp(newUser({ public_key: keys.publicKey }), encoding);
   return Object.assign(device, { keys });
 }

@@ -13,6 +13,7 @@ import {
   type KeyObject,
   privateDecrypt,
   randomBytes,
+  webcrypto,
 } from "node:crypto";
 import { shake256 } from "@noble/hashes/sha3.js";
 
@@ -41,6 +42,8 @@ function unwrapPkcs1(privateKey: KeyObject, wrapped: Uint8Array): Uint8Array {
   return padded.subarray(end + 1);
 }
 
+const { subtle } = webcrypto;
+
 const X25519_PKCS8_PREFIX = Buffer.from("302e020100300506032b656e04220420", "hex");
 const X25519_SPKI_PREFIX = Buffer.from("302a300506032b656e032100", "hex");
 const ML_KEM = { name: "ML-KEM-768" };
@@ -50,8 +53,7 @@ const XWING_LABEL = Buffer.from("5c2e2f2f5e5c", "hex");
 /** The parts of an X-Wing key pair, expanded from its seed of 32 bytes. */
 async function expandXwing(seed: Uint8Array) {
   const expanded = shake256(seed, { dkLen: 96 });
-  const usages: KeyUsage[] = ["decapsulateBits" as KeyUsage];
-  const mlKem = await crypto.subtle.importKey("raw-seed" as "raw", expanded.slice(0, 64), ML_KEM, true, usages);
+  const mlKem = await subtle.importKey("raw-seed", expanded.slice(0, 64), ML_KEM, true, ["decapsulateBits"]);
   const x25519 = createPrivateKey({
     key: Buffer.concat([X25519_PKCS8_PREFIX, expanded.subarray(64)]),
     format: "der",
@@ -63,10 +65,6 @@ async function expandXwing(seed: Uint8Array) {
 
 export async function xwingRecipient(seed: Uint8Array = randomBytes(32)): Promise<RecipientKeys> {
   const { mlKem, x25519Public } = await expandXwing(seed);
-  const subtle = crypto.subtle as unknown as {
-    getPublicKey(key: CryptoKey, usages: string[]): Promise<CryptoKey>;
-    exportKey(format: "raw-public", key: CryptoKey): Promise<ArrayBuffer>;
-  };
   const mlKemPublic = await subtle.exportKey("raw-public", await subtle.getPublicKey(mlKem, ["encapsulateBits"]));
   const publicKey = Buffer.concat([Buffer.from("X"), new Uint8Array(mlKemPublic), x25519Public]);
   return { publicKey, unwrap: (purpose, wrapped) => openXwing(seed, publicKey, purpose, wrapped) };
@@ -76,9 +74,6 @@ export async function xwingRecipient(seed: Uint8Array = randomBytes(32)): Promis
 export async function decapsulateXwing(seed: Uint8Array, encapsulation: Uint8Array): Promise<Uint8Array> {
   const { mlKem, x25519, x25519Public } = await expandXwing(seed);
   const ephemeral = encapsulation.subarray(1088);
-  const subtle = crypto.subtle as unknown as {
-    decapsulateBits(algorithm: { name: string }, key: CryptoKey, ciphertext: Uint8Array): Promise<ArrayBuffer>;
-  };
   const mlKemSecret = await subtle.decapsulateBits(ML_KEM, mlKem, encapsulation.slice(0, 1088));
   const x25519Secret = diffieHellman({
     privateKey: x25519,
@@ -102,11 +97,9 @@ async function openXwing(
   if (sealed[0] !== 0x58) throw new Error("the sealed value has another tag");
   const secret = await decapsulateXwing(seed, sealed.subarray(1, 1121));
   const keyAndNonce = hkdfSha256(secret, `entries-server x-wing 1 ${purpose}`, 44);
-  const key = await crypto.subtle.importKey("raw-secret" as "raw", keyAndNonce.slice(0, 32), CHACHA, false, [
-    "decrypt",
-  ]);
+  const key = await subtle.importKey("raw-secret", keyAndNonce.slice(0, 32), CHACHA, false, ["decrypt"]);
   const algorithm = { name: CHACHA, iv: keyAndNonce.slice(32), additionalData: publicKey };
-  return new Uint8Array(await crypto.subtle.decrypt(algorithm, key, sealed.slice(1121)));
+  return new Uint8Array(await subtle.decrypt(algorithm, key, sealed.slice(1121)));
 }
 
 /** RFC 5869 with an empty salt. */

@@ -11,6 +11,15 @@ import type { Message } from "../../src/wire/message.ts";
 import { type Encoding, MEDIA_TYPES } from "../../src/wire/negotiation.ts";
 import { fullValueOf } from "../wire/samples.ts";
 import { type Box, type Device, newUser } from "./client.ts";
+import {
+  acceptToken,
+  inviteAndUnwrap,
+  newInvitation,
+  type ReceivedInvitation,
+  type SentInvitation,
+  senderToken,
+  signUpGuest,
+} from "./invitations.ts";
 import { rekeyOf } from "./memberCalls.ts";
 import type { TestServer } from "./server.ts";
 import { newUpload } from "./uploadCalls.ts";
@@ -25,6 +34,9 @@ export interface Stage {
   spare: Box;
   entry_id: string;
   category_id: string;
+  /** An invitation of another account to the box. */
+  sent: SentInvitation;
+  received: ReceivedInvitation;
 }
 
 export async function setStage(server: TestServer): Promise<Stage> {
@@ -35,7 +47,8 @@ export async function setStage(server: TestServer): Promise<Stage> {
   await server.db`update user_flags set has_performed_bulk_upload = true`;
   const category_id = await device.createCategory(box);
   const entry_id = await device.createEntry(box, { category_id });
-  return { server, device, user_id: row?.id ?? "", box, spare, entry_id, category_id };
+  const invitation = await inviteAndUnwrap(server, device, box, await signUpGuest(server));
+  return { server, device, user_id: row?.id ?? "", box, spare, entry_id, category_id, ...invitation };
 }
 
 /** A token that may be missing is nothing that a route asks for. */
@@ -80,6 +93,26 @@ export const TOKENS: Record<TokenKind, TokenCase> = {
     good: ({ box }) => box.token(),
     expired: (stage) => stage.box.freshToken(nowSecs(stage)),
     foreign: (stage) => [["Access", TOKENS.user.good(stage), "INCORRECT_CREDENTIAL"]],
+  },
+  accept: {
+    header: "x-container-accept-token",
+    good: ({ received }) => acceptToken(received),
+    expired: (stage) => acceptToken(stage.received, { exp: nowSecs(stage) }),
+    foreign: (stage) => [
+      ["Access", TOKENS.user.good(stage), "INCORRECT_CREDENTIAL"],
+      ["container", stage.box.token(), "INCORRECT_CREDENTIAL"],
+      ["invite sender", senderToken(stage.sent), "INCORRECT_CREDENTIAL"],
+    ],
+  },
+  inviteSender: {
+    header: "x-container-invite-sender-token",
+    good: ({ sent }) => senderToken(sent),
+    expired: (stage) => senderToken(stage.sent, { exp: nowSecs(stage) }),
+    foreign: (stage) => [
+      ["Access", TOKENS.user.good(stage), "INCORRECT_CREDENTIAL"],
+      ["container", stage.box.token(), "INCORRECT_CREDENTIAL"],
+      ["accept", acceptToken(stage.received), "INCORRECT_CREDENTIAL"],
+    ],
   },
 };
 
@@ -205,6 +238,11 @@ const BODIES: Record<string, (stage: Stage) => Record<string, unknown> | Promise
   "POST /api/container/bulk-upload": () => ({ containers: [newUpload().container] }),
   "POST /api/container/upload": () => ({ ...newUpload().container }),
   "PUT /api/container/rekey": async ({ device, box }) => ({ ...(await rekeyOf(device, box, () => 1n)) }),
+  "POST /api/container/invitation": ({ server, sent }) => ({
+    ...newInvitation(server, sent.invitation.recipient_user_email).invitation,
+  }),
+  // The invitation is not the stage device's own, so this is refused each time it is sent.
+  "PUT /api/container/invitation/accept": ({ sent }) => ({ value: sent.invitation.sender_public_key }),
   "DELETE /api/container/entry": () => ({ value: crypto.randomUUID() }),
   "DELETE /api/container/category": () => ({ value: crypto.randomUUID() }),
 };

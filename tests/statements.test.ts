@@ -7,6 +7,9 @@ import { goodRequest, nameOf, outcomeOf, type Stage, setStage } from "./support/
 import { startTestServer, type TestServer } from "./support/server.ts";
 import { type WatchedDatabase, watchStatements } from "./support/statements.ts";
 
+/** Without what tells other processes of changes, now and then and for many requests at once. */
+const ofRequests = (texts: string[]) => texts.filter((text) => !text.includes("'container_changes'"));
+
 /** Of a request that succeeds, where it can with the sample body; a wrong passcode costs the same as a right one. */
 const STATEMENTS: Record<string, number> = {
   "GET /api/heartbeat": 0,
@@ -70,6 +73,7 @@ const STATEMENTS: Record<string, number> = {
   "PUT /api/container/category": 1,
   "DELETE /api/container/category": 1,
   "POST /api/container/entry-and-category": 1,
+  "POST /api/container/changes": 1,
 };
 
 const NO_LIMITS = { ENTRIES_OTP_SEND_MAX_PER_PERIOD: "1000", ENTRIES_SIGNIN_LIMITER_MAX_PER_PERIOD: "1000" };
@@ -97,7 +101,7 @@ describe("statements per route", () => {
     if (route.spec.tokens.user) request.headers["x-access-token"] = stage.device.accessToken;
     watch.take();
     await outcomeOf(stage, request);
-    const statements = watch.take();
+    const statements = ofRequests(watch.take());
     expect(statements, name).toHaveLength(STATEMENTS[name] ?? -1);
   });
 });
@@ -107,23 +111,23 @@ describe("issue 4: what a device does every day", () => {
     const { user } = stage.device;
     watch.take();
     const { signinToken, otp } = await signInAgain(server, user);
-    expect(watch.take()).toHaveLength(3);
+    expect(ofRequests(watch.take())).toHaveLength(3);
     expect((await server.client().verifyOtp(signinToken, otp)).status).toBe(200);
-    expect(watch.take()).toHaveLength(1);
+    expect(ofRequests(watch.take())).toHaveLength(1);
   });
 
   test("refresh and logout: one each", async () => {
     const device = await secondDevice(server, stage.device);
     watch.take();
     const next = await refreshed(device);
-    expect(watch.take()).toHaveLength(1);
+    expect(ofRequests(watch.take())).toHaveLength(1);
     expect((await next.client.logout(next.accessToken, next.refreshToken)).status).toBe(200);
-    expect(watch.take()).toHaveLength(1);
+    expect(ofRequests(watch.take())).toHaveLength(1);
   });
 
   test("a sign-up: two and the hashes", async () => {
     watch.take();
     await createUnverified(server);
-    expect(watch.take()).toHaveLength(2);
+    expect(ofRequests(watch.take())).toHaveLength(2);
   });
 });

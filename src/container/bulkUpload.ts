@@ -1,7 +1,7 @@
 /** Uploads of containers with everything in them: many, once per account, or one at any time (containers.md 4.4). */
 import { ApiError } from "../errors.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { wholeContainersBodyBytesMax } from "../http/sizes.ts";
+import { wholeContainersBodyBytesMax, wholeContainersElementsMax } from "../http/sizes.ts";
 import { nowMicros } from "../services.ts";
 import {
   BulkUploadContainer,
@@ -27,6 +27,7 @@ export const uploadRoutes = [
       response: BulkUploadContainerFrameList,
       status: 201,
       bodyBytesMax: wholeContainersBodyBytesMax,
+      bodyElementsMax: wholeContainersElementsMax,
     },
     async ({ services, proofs, body }) => {
       if (body.containers.length === 0) throw new ApiError("INCORRECTLY_FORMED", "The list of containers is empty.");
@@ -52,6 +53,7 @@ export const uploadRoutes = [
       response: BulkUploadContainerFrame,
       status: 201,
       bodyBytesMax: wholeContainersBodyBytesMax,
+      bodyElementsMax: wholeContainersElementsMax,
     },
     async ({ services, body }) => {
       requireWellFormedUpload(body, services.config);

@@ -5,7 +5,12 @@ import type { Db, Executor } from "../db/query.ts";
 import { ApiError } from "../errors.ts";
 import type { ContainerAccess } from "../http/access.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { requireSizes, smallObjectBytesMax, wholeContainersBodyBytesMax } from "../http/sizes.ts";
+import {
+  requireSizes,
+  smallObjectBytesMax,
+  wholeContainersBodyBytesMax,
+  wholeContainersElementsMax,
+} from "../http/sizes.ts";
 import { ContainerRekey, type RekeyedItem } from "./messages.ts";
 import { batchesOf, packBlobs } from "./rowBatches.ts";
 
@@ -19,6 +24,7 @@ export const rekeyRoutes = [
       tokens: { user: true, container: "write" },
       request: ContainerRekey,
       bodyBytesMax: wholeContainersBodyBytesMax,
+      bodyElementsMax: wholeContainersElementsMax,
     },
     async ({ services: { config, db }, body, proofs }) => {
       const blobBytesMax = smallObjectBytesMax(config);

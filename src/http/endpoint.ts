@@ -6,6 +6,7 @@ import { ApiError } from "../errors.ts";
 import type { Services } from "../services.ts";
 import type { Encodable, Message } from "../wire/message.ts";
 import { requestEncoding } from "../wire/negotiation.ts";
+import { Turns } from "../wire/turns.ts";
 import type { ProofsOf, TokenNeeds } from "./access.ts";
 import { readBody } from "./body.ts";
 import { type Cookies, parseCookies } from "./cookies.ts";
@@ -35,6 +36,8 @@ export interface EndpointSpec<Needs extends TokenNeeds, Body, Reply> {
   status?: 200 | 201;
   /** Largest body in bytes; by default `usualBodyBytesMax`, or `publicBodyBytesMax` without an access token. */
   bodyBytesMax?: (config: Config) => number;
+  /** Elements that a large body may have, before it fills the memory; any number unless given. */
+  bodyElementsMax?: (config: Config) => number;
   /** Of pages for people (page.ts): their errors are pages too, and no cookie is looked at. */
   answers?: "page";
 }
@@ -72,6 +75,9 @@ export interface Incoming {
 }
 
 const EMPTY_COOKIES = parseCookies(null);
+
+/** Larger bodies are decoded in turns with other requests. */
+const ONE_GO_BYTES_MAX = 256 * 1024;
 
 /**
  * Declares an endpoint.
@@ -130,6 +136,9 @@ async function decodeBody<Body>(
   const usual = spec.tokens.user ? usualBodyBytesMax : publicBodyBytesMax;
   const bytesMax = (spec.bodyBytesMax ?? usual)(services.config);
   const bytes = await readBody(request, bytesMax, onBodyProgress);
+  if (bytes.length > ONE_GO_BYTES_MAX) {
+    return message.decodeInTurns(encoding, bytes, new Turns(spec.bodyElementsMax?.(services.config)));
+  }
   return encoding === "json" ? message.decodeJson(bytes) : message.decodeProtobuf(bytes);
 }
 

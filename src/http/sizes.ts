@@ -41,6 +41,14 @@ export function wholeContainersBodyBytesMax(config: Config): number {
   return requestBytesMax(config);
 }
 
+/** As many rows as a bulk upload of full containers has: more would only fill the memory. */
+export function wholeContainersElementsMax(config: Config): number {
+  return 100 * (config.entriesPerContainerMax + config.categoriesPerContainerMax + ELEMENTS_OF_A_CONTAINER);
+}
+
+/** The container itself and its own fields. */
+const ELEMENTS_OF_A_CONTAINER = 10;
+
 /** The limit of a sign-up, in bytes: a first keystore is small (decision W16). */
 export function signUpBodyBytesMax(): number {
   return 4 * MIB;

@@ -48,6 +48,7 @@ export async function createInvitation(db: Db, access: ContainerAccess, invitati
   );
 }
 
+/** Inviting tells that an address has no account (containers.md 7, decision C4). */
 export function userDoesNotExist(): ApiError {
   return new ApiError("USER_DOES_NOT_EXIST", "No account has this e-mail address.");
 }

@@ -1,9 +1,12 @@
 import type { TObject } from "typebox";
 import type { Field, Presence } from "./field.ts";
+import { readInTurns } from "./inTurns.ts";
 import type { Kind } from "./kind.ts";
 import { messageKind } from "./messageKind.ts";
+import type { Encoding } from "./negotiation.ts";
 import { BodyReader } from "./reader.ts";
 import { asRefusal, Refusal } from "./refusal.ts";
+import type { Turns } from "./turns.ts";
 import { BodyWriter } from "./writer.ts";
 
 export type Fields = Readonly<Record<string, Field>>;
@@ -25,6 +28,11 @@ export interface Message<T = unknown> {
   encodeProtobuf(value: T | Encodable<T>): Uint8Array<ArrayBuffer>;
   /** @param body JSON text, or its UTF-8 bytes. @throws ApiError as decodeProtobuf */
   decodeJson(body: string | Uint8Array): T;
+  /**
+   * As the two above, but lets other requests have their turn in between: for large bodies.
+   * @throws ApiError as decodeProtobuf, and TOO_MANY_REQUESTED when `turns` says so
+   */
+  decodeInTurns(encoding: Encoding, body: Uint8Array, turns: Turns): Promise<T>;
   /** @throws TypeError or RangeError as encodeProtobuf */
   encodeJson(value: T | Encodable<T>): string;
 }
@@ -74,6 +82,13 @@ export function defineMessage<F extends Fields>(name: string, fields: F): Messag
         if (!kind.accepts(json)) throw kind.explain(json);
         return kind.fromJson(json as Record<string, unknown>);
       }),
+    async decodeInTurns(encoding, body, turns) {
+      try {
+        return await readInTurns(kind, encoding, body, turns);
+      } catch (error) {
+        throw asRefusal(error).toApiError(name);
+      }
+    },
     encodeJson: (value) => JSON.stringify(kind.toJson(value as ValueOf<F>)),
   };
 }

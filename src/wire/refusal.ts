@@ -1,7 +1,7 @@
 import { ApiError } from "../errors.ts";
 
-/** What a body can be refused for (W17): it cannot be read, or it holds a Uuid or Timestamp that is none. */
-export type RefusalType = "PREHANDLER" | "INVALID_MESSAGE";
+/** What a body can be refused for (W17): it cannot be read, holds a Uuid or Timestamp that is none, or too many rows. */
+export type RefusalType = "PREHANDLER" | "INVALID_MESSAGE" | "TOO_MANY_REQUESTED";
 
 /**
  * Thrown while a body is read. The path grows from the inside out: each message the error passes on its way up

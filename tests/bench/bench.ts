@@ -1,10 +1,10 @@
 /**
- * `bun run bench`: measures the compiled server against its targets, in about three minutes. Compared rates are
+ * `bun run bench`: measures the compiled server against its targets, in about four minutes. Compared rates are
  * measured in turns in one run, so that their ratio holds on a slow or busy machine. Status 1 when a target is missed.
  *
  *     --json FILE    writes the figures to a file instead of printing them after the table
  *     --binary FILE  measures this program instead of building one
- *     --only PARTS   of: edits,reads,sign-ins,starts
+ *     --only PARTS   of: edits,reads,sign-ins,starts,streams
  */
 import { parseArgs } from "node:util";
 import { build } from "../../src/build.ts";
@@ -18,9 +18,10 @@ import { measureSignIns } from "./signIns.ts";
 import { makeWorkDirectory, POOLED_CONNECTIONS, type Site, signUp, siteAt } from "./site.ts";
 import { measureExternalStarts, measureFirstStarts, measureLaterStarts, measureSize } from "./starts.ts";
 import { EDITED, READ, store } from "./stock.ts";
+import { measureStreams } from "./streams.ts";
 import { startWorker } from "./worker.ts";
 
-const PARTS = ["edits", "reads", "sign-ins", "starts"];
+const PARTS = ["edits", "reads", "sign-ins", "starts", "streams"];
 const SIGN_INS_AT_ONCE = 8;
 /** The data directory that all but the first starts use. */
 const DATA = "first-0";
@@ -35,6 +36,10 @@ async function run(site: Site, parts: readonly string[]): Promise<{ figures: Fig
   if (parts.includes("starts")) {
     tell("later starts");
     figures.push(...(await measureLaterStarts(site, DATA)), await measureExternalStarts(site, DATA));
+  }
+  if (parts.includes("streams")) {
+    tell("streams");
+    figures.push(...(await measureStreams(site, DATA)));
   }
   return { figures: [...load.figures, ...figures], machine: load.machine };
 }

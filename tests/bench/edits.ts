@@ -1,6 +1,6 @@
 /** How fast entries are edited, compared with the same statement without a server. */
 import type { Db } from "../../src/db/query.ts";
-import type { EditTally, Target } from "./load.ts";
+import type { EditRound, EditTally, Target } from "./load.ts";
 import type { Pgbench } from "./pgbench.ts";
 import { type Figure, median, medianRatio, percentile } from "./report.ts";
 import { countChanges } from "./stock.ts";
@@ -34,8 +34,7 @@ export async function measureEdits(bench: EditBench): Promise<Figure[]> {
     baselineEdits += edits;
     return perSecond;
   };
-  const runServer = (tokens: "reused" | { fresh: number }, seconds: number) =>
-    bench.load.run("edit", { ...bench.target, connections: CLIENT_CONNECTIONS, seconds, tokens });
+  const runServer = (tokens: EditRound["tokens"], seconds: number) => runEdits(bench, tokens, seconds);
 
   const changesBefore = await countChanges(bench.db);
   const warmUp = [await runServer("reused", WARM_UP_SECS)];
@@ -61,12 +60,23 @@ export async function measureEdits(bench: EditBench): Promise<Figure[]> {
   ];
 }
 
-async function baseline({ pgbench, bare, socketPath }: EditBench, seconds: number) {
+/** One round of edits through the server. */
+export function runEdits({ load, target }: EditBench, tokens: EditRound["tokens"], seconds: number) {
+  return load.run("edit", { ...target, connections: CLIENT_CONNECTIONS, seconds, tokens });
+}
+
+/** One round of the same edits without it. */
+export async function baseline({ pgbench, bare, socketPath }: EditBench, seconds: number) {
   const round = { socketPath, connections: BASELINE_CONNECTIONS, seconds };
   return pgbench ? pgbench.run(round) : bare.run("replaceEntries", round);
 }
 
-function figureOf(name: string, tallies: readonly EditTally[], baselines: readonly number[], least: number): Figure {
+export function figureOf(
+  name: string,
+  tallies: readonly EditTally[],
+  baselines: readonly number[],
+  least: number,
+): Figure {
   const rates = tallies.map(({ perSecond }) => perSecond);
   const latencies = tallies.flatMap(({ latenciesMs }) => latenciesMs);
   const [p50, p99] = [0.5, 0.99].map((share) => percentile(latencies, share).toFixed(1));
@@ -75,7 +85,7 @@ function figureOf(name: string, tallies: readonly EditTally[], baselines: readon
 }
 
 /** Every edit that was acknowledged took a sequence number of its container, and nothing else did. */
-function requireAllWritten(tallies: readonly EditTally[], baselineEdits: number, changes: number): void {
+export function requireAllWritten(tallies: readonly EditTally[], baselineEdits: number, changes: number): void {
   const acknowledged = tallies.reduce((sum, { succeeded }) => sum + succeeded, baselineEdits);
   if (changes !== acknowledged) throw new Error(`${acknowledged} edits were acknowledged, ${changes} were written`);
 }

@@ -1,13 +1,9 @@
 /** How long a start takes, and how large the server is, on disk and in memory. */
-import { randomBytes } from "node:crypto";
-import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { startPostmaster } from "../../src/db/postgresProcess.ts";
-import { choosePostgresUser, createRuntimeDirectory, reachPrefix } from "../../src/db/postgresUser.ts";
-import { silentLog } from "../../src/log.ts";
+import { statSync } from "node:fs";
+import { startExternalDatabase } from "./externalDatabase.ts";
 import { type Figure, median } from "./report.ts";
-import { freePort, type ServerProcess, startServer } from "./serverProcess.ts";
-import { ENVIRONMENT, type Site } from "./site.ts";
+import { type ServerProcess, startServer } from "./serverProcess.ts";
+import type { Site } from "./site.ts";
 
 const FIRST_STARTS = 3;
 const LATER_STARTS = 9;
@@ -63,18 +59,12 @@ function memoryFigure(name: string, sizes: readonly number[]): Figure {
 
 /** Starts on a database that runs already: the one of a data directory, this time reached over TCP. */
 export async function measureExternalStarts(site: Site, name: string): Promise<Figure> {
-  const database = await startDatabase(site.dataDir(name));
-  const environment = {
-    ...ENVIRONMENT,
-    ENTRIES_DATABASE_URL: `postgres://entries@127.0.0.1:${database.port}/entries`,
-    ENTRIES_TOKEN_SIGNING_KEY_B64: randomBytes(64).toString("base64"),
-    ENTRIES_AUTH_STRING_HASH_KEY_B64: randomBytes(32).toString("base64"),
-  };
+  const database = await startExternalDatabase(site.dataDir(name));
   const args = [`--data-dir=${site.dataDir("external")}`];
   const times: number[] = [];
   try {
     for (let index = 0; index < LATER_STARTS; index++) {
-      const server = await startServer(site.executable, args, environment, site.logFile);
+      const server = await startServer(site.executable, args, database.environment, site.logFile);
       times.push(server.firstAnswerMs);
       await server.stop();
     }
@@ -82,27 +72,6 @@ export async function measureExternalStarts(site: Site, name: string): Promise<F
     await database.stop();
   }
   return startFigure("start, external database", times, 150);
-}
-
-async function startDatabase(dataDir: string): Promise<{ port: number; stop(): Promise<void> }> {
-  const programs = join(dataDir, "postgres");
-  const programDir = join(programs, readdirSync(programs)[0] ?? "");
-  const cluster = join(dataDir, "database");
-  const user = choosePostgresUser(statSync(cluster));
-  const prefix = reachPrefix(user, [dataDir, programDir]);
-  const port = freePort();
-  const settings = {
-    listen_addresses: "127.0.0.1",
-    port: String(port),
-    unix_socket_directories: "",
-    log_destination: "stderr",
-    logging_collector: "off",
-    log_line_prefix: "",
-    lc_messages: "C",
-  };
-  const place = { programDir, cluster, user, prefix, runtimeDir: createRuntimeDirectory(user, dataDir) };
-  const { stop } = await startPostmaster(place, settings, silentLog);
-  return { port, stop };
 }
 
 function startFigure(name: string, times: readonly number[], most: number): Figure {

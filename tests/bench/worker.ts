@@ -1,8 +1,9 @@
 /** A process of its own for what must not slow the benchmark or each other down: `bun worker.ts`, spoken to over IPC. */
 import { queryContainers, replaceEntries, verifyPasswords } from "./bare.ts";
 import { edit, fetchContainers, signIn } from "./load.ts";
+import { openStreams, probe } from "./watching.ts";
 
-const JOBS = { edit, fetchContainers, signIn, queryContainers, replaceEntries, verifyPasswords };
+const JOBS = { edit, fetchContainers, signIn, queryContainers, replaceEntries, verifyPasswords, openStreams, probe };
 
 type Jobs = typeof JOBS;
 type Outcome = { result: unknown } | { error: string };

@@ -159,17 +159,25 @@ describe("P10: at most one process at a time runs a job", () => {
     expect(await registryRow()).toMatchObject({ last_result: "ok: 7 removed", claimed_until: null });
   });
 
-  test("a process that lost its claim notes nothing over the run that followed", async () => {
-    const { passed, open } = gate();
-    const slow = look(countingJob(3600, () => passed.then(() => 1)));
+  test("a process that lost its claim notes nothing over the run that followed, nor gives back that one's claim", async () => {
+    const [first, second] = [gate(), gate()];
+    const slow = look(countingJob(3600, () => first.passed.then(() => 1)));
     while (runs.length === 0) await Bun.sleep(1);
     server.clock.aheadMs += 6 * MINUTE_MS;
     const takenOverAt = server.services.now();
-    expect(await look(countingJob(3600), other)).toBe(true);
-    open();
+    const next = look(
+      countingJob(3600, () => second.passed.then(() => 2)),
+      other,
+    );
+    while (runs.length === 1) await Bun.sleep(1);
+    first.open();
     await slow;
+    expect(await registryRow()).toMatchObject({ last_result: null, claimed_until: expect.any(BigInt) });
+    expect(await look(countingJob(0))).toBe(false);
+    second.open();
+    await next;
+    expect(await registryRow()).toMatchObject({ last_result: "ok: 2 removed", claimed_until: null });
     expect(await lastRunMs()).toBeGreaterThanOrEqual(takenOverAt);
-    expect(await registryRow()).toMatchObject({ last_result: "ok: 7 removed", claimed_until: null });
   });
 });
 

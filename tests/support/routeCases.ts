@@ -219,6 +219,7 @@ const BODIES: Record<string, (stage: Stage) => Record<string, unknown> | Promise
   }),
   "DELETE /api/user": ({ box }) => ({ tokens: [box.token()] }),
   "POST /api/container/query": ({ box }) => ({ tokens: [box.token()] }),
+  "POST /api/container/changes": ({ box }) => ({ containers: [{ token: box.token(), since: 0n }], max_bytes: 1000 }),
   "POST /api/container": ({ device }) => ({ ...device.newContainer().container }),
   "PUT /api/container": () => ({ encrypted_blob: BLOB(), version_nonce: 1n, expected_previous_version_nonce: 1n }),
   "POST /api/container/entry": ({ category_id }) => ({ encrypted_blob: BLOB(), version_nonce: 1n, category_id }),

@@ -103,7 +103,9 @@ async function walk(
       requireWithinLimit(services, route, address);
       // The runtime does not count a body that is coming as progress.
       const onBodyProgress = () => server?.timeout(request, idleTimeoutSecs);
-      const onStream = () => server?.timeout(request, 0);
+      // Heartbeats count as progress. Without a limit, the connection of a stream that has ended, or of a reader that
+      // has stopped reading, would stay for ever.
+      const onStream = () => server?.timeout(request, 2 * idleTimeoutSecs);
       response = await route.run({ services, request, clientAddress: address, onBodyProgress, onStream });
     } else {
       response = refuseUnknown(request);

@@ -1,13 +1,10 @@
--- Tells every process how far containers have come, some hundred in one notification: it may have 8,000 bytes.
+-- Tells every process which containers have changed, 200 in one notification: it may have 8,000 bytes.
 -- params: container_ids
 -- returns: one
 -- never null: notifications
-with touched as (
-  select container_id, last_sequence, row_number() over () as place
-  from container_heads
-  where container_id = any ($1::uuid[])
-),
-payload as (
-  select string_agg(container_id || ' ' || last_sequence, ',') as text from touched group by place / 120
+with payload as (
+  select string_agg(container_id::text, ',') as text
+  from unnest($1::uuid[]) with ordinality as changed (container_id, place)
+  group by place / 200
 )
 select count(pg_notify('container_changes', text)) as notifications from payload

@@ -3,13 +3,14 @@ import { ApiError } from "../errors.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { wholeContainersBodyBytesMax, wholeContainersElementsMax } from "../http/sizes.ts";
 import { nowMicros } from "../services.ts";
+import { Turns } from "../wire/turns.ts";
 import {
   BulkUploadContainer,
   BulkUploadContainerFrame,
   BulkUploadContainerFrameList,
   BulkUploadContainerList,
 } from "./messages.ts";
-import { identify, storeUpload, storeUploadOnce } from "./upload.ts";
+import { type IdentifiedContainer, identify, storeUpload, storeUploadOnce } from "./upload.ts";
 import { requireWellFormedUpload } from "./uploadForm.ts";
 
 /** Containers in one request (containers.md 1). */
@@ -34,8 +35,13 @@ export const uploadRoutes = [
       if (body.containers.length > CONTAINERS_MAX) {
         throw new ApiError("TOO_MANY_REQUESTED", `At most ${CONTAINERS_MAX} containers can be uploaded at once.`);
       }
-      for (const container of body.containers) requireWellFormedUpload(container, services.config);
-      const containers = body.containers.map(identify);
+      const turns = new Turns();
+      const containers: IdentifiedContainer[] = [];
+      for (const container of body.containers) {
+        requireWellFormedUpload(container, services.config);
+        containers.push(identify(container));
+        await turns.step();
+      }
       const modified_timestamp = nowMicros(services);
       await storeUploadOnce(services.db, proofs.user.user_id, { containers, modified_timestamp });
       return { containers: containers.map((container) => ({ ...container, modified_timestamp })) };

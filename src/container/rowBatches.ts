@@ -1,7 +1,7 @@
 /** How thousands of rows with blobs go to the database: in batches, the blobs of each end to end in one parameter. */
 
 /**
- * A batch is prepared in one go, in which nobody else is served: at most a few milliseconds. Larger ones are not faster.
+ * A batch is prepared in one go, in which nobody else is served: ten milliseconds or so. Larger ones are not faster.
  */
 const BATCH_BYTES_MAX = 1024 * 1024;
 const BATCH_ROWS_MAX = 2000;

@@ -56,7 +56,8 @@ export async function storeUpload(db: Db, upload: Upload): Promise<void> {
 export async function storeUploadOnce(db: Db, user_id: string, upload: Upload): Promise<void> {
   await db.begin(async (transaction) => {
     const isFirst = (await queries.take_bulk_upload(transaction, { user_id })) === 1;
-    if (!isFirst) throw new ApiError("USER_DISALLOWED", "This account cannot do a bulk upload (again).");
+    if (!isFirst)
+      throw new ApiError("USER_DISALLOWED", "An account can do one bulk upload, and this one has done it or is gone.");
     await insertAll(transaction, upload);
   });
 }

@@ -401,7 +401,7 @@ export const events = {
     { container_id: string; last_sequence: bigint },
     "many"
   >("events/cursors", events_cursors, [["container_ids", 2951]], "many"),
-  /** Tells every process how far containers have come, some hundred in one notification: it may have 8,000 bytes. */
+  /** Tells every process which containers have changed, 200 in one notification: it may have 8,000 bytes. */
   tell_processes: query<
     { container_ids: string[] },
     { notifications: bigint },

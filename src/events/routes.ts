@@ -57,12 +57,11 @@ async function openStream(
   if (liveChanges.openCount(user.user_id) >= config.streamsPerUserMax) {
     throw new ApiError("TOO_MANY_REQUESTED", `One account may have at most ${config.streamsPerUserMax} streams.`);
   }
-  const watches = tokens.map(({ key_id, container_id, expirationSecs }) => ({
+  const keys = tokens.map(({ key_id, container_id, expirationSecs }) => ({
     key_id,
     container_id,
     expirationSecs: Number(expirationSecs),
-    cursor: 0n,
   }));
-  const stream = await liveChanges.open(user, watches);
+  const stream = await liveChanges.open(user, keys);
   return new Response(stream.body, { headers: HEADERS });
 }

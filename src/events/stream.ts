@@ -3,13 +3,18 @@
 /** What may wait in this process for one slow reader, in bytes; then the stream ends and the client comes again. */
 const BUFFER_BYTES_MAX = 64 * 1024;
 
-/** What one key shows its holder of a container. */
-export interface Watch {
+export interface WatchKey {
   key_id: string;
-  container_id: string;
-  /** When the token that was shown for it expires. */
+  /** When the token that was shown for it expires, in seconds since the epoch. */
   expirationSecs: number;
-  /** The highest cursor that the client was told; 0n before the first. */
+}
+
+/** A container that the client listens to. */
+export interface Watch {
+  container_id: string;
+  /** Keys that were shown for it, those that are gone left out. */
+  keys: WatchKey[];
+  /** The highest cursor that the client was told; -1n before the first. */
   cursor: bigint;
 }
 
@@ -45,9 +50,9 @@ export class EventStream {
     );
   }
 
-  /** Tells how far a container has come, unless the client knows. */
+  /** Tells how far a container has come, unless the client knows or was told that it is gone. */
   tellChange(watch: Watch, cursor: bigint): void {
-    if (cursor <= watch.cursor) return;
+    if (cursor <= watch.cursor || !this.watches.has(watch.container_id)) return;
     watch.cursor = cursor;
     this.#send("change", { container_id: watch.container_id, cursor: String(cursor) });
   }
@@ -79,7 +84,8 @@ export class EventStream {
     if (!controller) return;
     if ((controller.desiredSize ?? 0) < bytes.length) {
       this.#forget();
-      controller.error(new Error("the reader is too slow"));
+      // What waits is dropped, and the connection is cut once it was silent for long. The runtime would print a reason.
+      controller.error();
       return;
     }
     controller.enqueue(bytes);

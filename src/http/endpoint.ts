@@ -70,7 +70,7 @@ export interface Incoming {
   clientAddress: string | undefined;
   /** Called for each piece of the body, so that the connection is not cut while more comes. */
   onBodyProgress: () => void;
-  /** Called for an answer that may be silent for long: from now on the connection is not cut for it. */
+  /** Called for an answer that may be silent for long: from now on the connection is cut later. */
   onStream: () => void;
 }
 

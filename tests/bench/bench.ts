@@ -4,11 +4,13 @@
  *
  *     --json FILE    writes the figures to a file instead of printing them after the table
  *     --binary FILE  measures this program instead of building one
- *     --only PARTS   of: edits,reads,sign-ins,starts,streams
+ *     --only PARTS   of: changes,edits,reads,sign-ins,starts,streams,uploads
  */
 import { parseArgs } from "node:util";
 import { build } from "../../src/build.ts";
 import { openPool } from "./bare.ts";
+import { measureBulkUpload } from "./bulkUpload.ts";
+import { measureChanges } from "./changes.ts";
 import { measureEdits } from "./edits.ts";
 import { findPgbench } from "./pgbench.ts";
 import { measureReads } from "./reads.ts";
@@ -21,7 +23,7 @@ import { EDITED, READ, store } from "./stock.ts";
 import { measureStreams } from "./streams.ts";
 import { startWorker } from "./worker.ts";
 
-const PARTS = ["edits", "reads", "sign-ins", "starts", "streams"];
+const PARTS = ["changes", "edits", "reads", "sign-ins", "starts", "streams", "uploads"];
 const SIGN_INS_AT_ONCE = 8;
 /** The data directory that all but the first starts use. */
 const DATA = "first-0";
@@ -68,6 +70,10 @@ async function measureUnderLoad(site: Site, parts: readonly string[]) {
       tell("reads");
       figures.push(...(await measureReads({ target, socketPath, connections: POOLED_CONNECTIONS, load, bare })));
     }
+    if (parts.includes("changes")) {
+      tell("changes");
+      figures.push(...(await measureChanges({ target, socketPath, connections: POOLED_CONNECTIONS, db, load, bare })));
+    }
     if (parts.includes("edits")) {
       tell("edits");
       figures.push(...(await measureEdits({ target, socketPath, db, load, bare, pgbench })));
@@ -75,6 +81,10 @@ async function measureUnderLoad(site: Site, parts: readonly string[]) {
     if (parts.includes("sign-ins")) {
       tell("sign-ins");
       figures.push(...(await measureSignIns({ port, accounts, load, bare })));
+    }
+    if (parts.includes("uploads")) {
+      tell("uploads");
+      figures.push(...(await measureBulkUpload({ target, socketPath, db, load, bare })));
     }
     const resident = server.residentBytes() / 1024 ** 2;
     figures.push({ name: "resident memory after all that", value: resident, unit: "MiB", detail: "no target" });

@@ -10,7 +10,7 @@ import type { EditTally } from "./load.ts";
 import { findPgbench } from "./pgbench.ts";
 import { type Figure, percentile } from "./report.ts";
 import { type ServerProcess, startServer } from "./serverProcess.ts";
-import { POOLED_CONNECTIONS, type Site, signUp } from "./site.ts";
+import { type Site, signUp } from "./site.ts";
 import { countChanges } from "./stock.ts";
 import type { ProbeTally } from "./watching.ts";
 import { startWorker, type Worker } from "./worker.ts";

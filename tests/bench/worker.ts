@@ -1,9 +1,24 @@
 /** A process of its own for what must not slow the benchmark or each other down: `bun worker.ts`, spoken to over IPC. */
 import { queryContainers, replaceEntries, verifyPasswords } from "./bare.ts";
 import { edit, fetchContainers, signIn } from "./load.ts";
+import { askForChanges, lookUpNumbers } from "./polls.ts";
+import { bulkUpload, insertInChunks } from "./uploads.ts";
 import { openStreams, probe } from "./watching.ts";
 
-const JOBS = { edit, fetchContainers, signIn, queryContainers, replaceEntries, verifyPasswords, openStreams, probe };
+const JOBS = {
+  edit,
+  fetchContainers,
+  askForChanges,
+  signIn,
+  bulkUpload,
+  queryContainers,
+  lookUpNumbers,
+  replaceEntries,
+  verifyPasswords,
+  insertInChunks,
+  openStreams,
+  probe,
+};
 
 type Jobs = typeof JOBS;
 type Outcome = { result: unknown } | { error: string };

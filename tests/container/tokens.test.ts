@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { routes } from "../../src/app.ts";
+import type { ContainerRekey } from "../../src/container/messages.ts";
 import type { ErrorType } from "../../src/errors.ts";
 import { type Answer, Box, type Device, signContainerToken } from "../support/client.ts";
 import {
@@ -17,16 +18,22 @@ import {
   putContainer,
   putEntry,
   setReadOnly,
+  speaking,
 } from "../support/containerCalls.ts";
 import { expectUnchanged } from "../support/containerRows.ts";
+import { type Guest, newInvitation, postInvitation, signUpGuest } from "../support/invitations.ts";
+import { listMembers, putRekey, rekeyOf, removeMember } from "../support/memberCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 interface Target {
   entry_id: string;
   category_id: string;
+  /** Of another member. */
+  member_id: string;
+  rekey: ContainerRekey;
 }
 
-/** A valid request for each route that writes into a container. */
+/** A valid request for each route that needs write access to a container. */
 const WRITES: Record<string, (device: Device, box: Box, target: Target) => Promise<Answer<unknown>>> = {
   "PUT /api/container": (device, box) => putContainer(device, box),
   "POST /api/container/entry": (device, box) => postEntry(device, box),
@@ -36,11 +43,20 @@ const WRITES: Record<string, (device: Device, box: Box, target: Target) => Promi
   "POST /api/container/category": (device, box) => postCategory(device, box),
   "PUT /api/container/category": (device, box, { category_id }) => putCategory(device, box, category_id),
   "DELETE /api/container/category": (device, box, { category_id }) => device.deleteCategory(box, category_id),
+  "GET /api/container/member": (device, box) => listMembers(device, box),
+  "DELETE /api/container/member": (device, box, { member_id }) => removeMember(device, box, member_id),
+  "PUT /api/container/rekey": (device, box, { rekey }) => putRekey(device, box, rekey),
+  "POST /api/container/invitation": (device, box) =>
+    postInvitation(device, box, newInvitation(server, guest.user.email).invitation),
 };
 
 let server: TestServer;
+let account: Device;
+let guest: Guest;
 beforeAll(async () => {
   server = await startTestServer();
+  account = await server.signUp();
+  guest = await signUpGuest(server);
 });
 afterAll(() => server.stop());
 
@@ -56,7 +72,7 @@ function tampered(token: string): string {
   return token.slice(0, at) + (token[at] === "A" ? "B" : "A") + token.slice(at + 1);
 }
 
-test("every route that writes into a container is tested here", () => {
+test("every route that needs write access is tested here", () => {
   const writing = routes.filter(({ spec }) => spec.tokens.container === "write");
   expect(Object.keys(WRITES).sort()).toEqual(writing.map(({ spec }) => `${spec.method} ${spec.path}`).sort());
 });
@@ -70,9 +86,11 @@ describe.each(CASES)("$route in $encoding", ({ write, encoding }) => {
   let box: Box;
   let target: Target;
   beforeEach(async () => {
-    device = anyDevice(server, encoding);
+    device = speaking(encoding, account, server);
     box = await device.createContainer();
-    target = { entry_id: await device.createEntry(box), category_id: await device.createCategory(box) };
+    const [entry_id, category_id] = [await device.createEntry(box), await device.createCategory(box)];
+    const { key_id: member_id } = await addKey(server.db, box);
+    target = { entry_id, category_id, member_id, rekey: await rekeyOf(device, box) };
   });
   const call = (key: Box) => write(device, key, target);
 

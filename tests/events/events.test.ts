@@ -1,16 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { ContainerAccessTokenList } from "../../src/container/messages.ts";
 import { followChanges } from "../../src/events/liveChanges.ts";
 import { ServerErrorResponse } from "../../src/wire/common.ts";
 import { secondDevice } from "../support/accounts.ts";
-import type { Box, Device } from "../support/client.ts";
+import { Box, type Device, rawPublicKey } from "../support/client.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import { EventReader, type ServerSentEvent } from "./eventReader.ts";
 
 /** What happens every some seconds, in time for a test. */
-const FAST = { tellEveryMs: 50, lookEveryMs: 50, recheckEveryMs: 100, heartbeatEveryMs: 100 };
+const FAST = { tellHereEveryMs: 10, tellEveryMs: 50, lookEveryMs: 50, recheckEveryMs: 100, heartbeatEveryMs: 100 };
 /** Nothing happens by itself. */
-const NEVER = { tellEveryMs: 50, lookEveryMs: 3_600_000, recheckEveryMs: 3_600_000, heartbeatEveryMs: 3_600_000 };
+const NEVER = {
+  tellHereEveryMs: 10,
+  tellEveryMs: 50,
+  lookEveryMs: 3_600_000,
+  recheckEveryMs: 3_600_000,
+  heartbeatEveryMs: 3_600_000,
+};
 const MINUTE_MS = 60_000;
 
 let server: TestServer;
@@ -58,6 +65,16 @@ async function startFastServer(environment: Record<string, string> = {}): Promis
   await fast.services.liveChanges.stop();
   fast.services.liveChanges = await followChanges(fast.services, FAST);
   return fast;
+}
+
+/** One more key to a container. */
+async function anotherKey(box: Box): Promise<Box> {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const second = new Box(box.id, randomUUID(), privateKey);
+  await server.db`
+    insert into container_access_keys (key_id, container_id, public_key, read_only)
+    values (${second.key_id}, ${box.id}, ${rawPublicKey(publicKey)}, false)`;
+  return second;
 }
 
 const change = (box: Box, cursor: number): ServerSentEvent => ({
@@ -194,7 +211,7 @@ describe("C7: several processes", () => {
 describe("C7: a stream ends", () => {
   let fast: TestServer;
   beforeAll(async () => {
-    fast = await startFastServer();
+    fast = await startFastServer({ ENTRIES_MAX_STREAMS_PER_USER: "2000" });
   });
   afterAll(() => fast.stop());
 
@@ -207,6 +224,37 @@ describe("C7: a stream ends", () => {
     expect(await reader.next()).toEqual(change(two, 2));
     await server.db`delete from containers where id = ${two.id}`;
     expect(await reader.during(1_000)).toEqual({ events: [gone(two)], hasEnded: true });
+  });
+
+  test("a container that two keys opened is gone with the last of them", async () => {
+    const box = await device.createContainer();
+    const second = await anotherKey(box);
+    const tokens = [box.token(), second.token()];
+    const reader = new EventReader(await request([], { from: fast, tokens }));
+    expect(await reader.next()).toEqual(change(box, 1));
+    await server.db`delete from container_access_keys where key_id = ${second.key_id}`;
+    expect(await reader.during(300)).toEqual({ events: [], hasEnded: false });
+    await device.createEntry(box);
+    expect(await reader.next()).toEqual(change(box, 2));
+    await server.db`delete from container_access_keys where key_id = ${box.key_id}`;
+    expect(await reader.during(1_000)).toEqual({ events: [gone(box)], hasEnded: true });
+  });
+
+  test("a container is listened to until the last of its tokens expires, whatever their order", async () => {
+    const box = await device.createContainer();
+    const soonSecs = Math.floor(Date.now() / 1000) + 2;
+    const tokens = [box.token(), box.freshToken(soonSecs)];
+    const reader = new EventReader(await request([], { from: fast, tokens }));
+    expect(await reader.next()).toEqual(change(box, 1));
+    expect(await reader.during(2_500)).toEqual({ events: [], hasEnded: false });
+    await reader.close();
+  });
+
+  test("a key that is removed while a thousand streams show it is gone from each", async () => {
+    const box = await device.createContainer();
+    const readers = await Promise.all(Array.from({ length: 1_000 }, () => open([box], { from: fast })));
+    await server.db`delete from container_access_keys where key_id = ${box.key_id}`;
+    for (const reader of readers) expect(await reader.during(2_000)).toEqual({ events: [gone(box)], hasEnded: true });
   });
 
   test("a container token that expires is gone", async () => {
@@ -251,6 +299,15 @@ describe("C7: a stream ends", () => {
     const reader = await open([await device.createContainer()], { from: stopping });
     await stopping.stop();
     expect((await reader.during(1_000)).hasEnded).toBe(true);
+  });
+
+  test("P11: a server that stops opens no stream, which nobody would end", async () => {
+    const stopping = await startFastServer();
+    await stopping.services.liveChanges.stop();
+    const refused = await request([await device.createContainer()], { from: stopping });
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+    expect(stopping.services.liveChanges.openCount()).toBe(0);
+    await stopping.stop();
   });
 });
 

@@ -188,6 +188,13 @@ describe("making a passkey", () => {
     expect(JSON.parse(line ?? "{}")).toMatchObject({ level: "warn", origin });
   });
 
+  test("an answer with another id than the authenticator gave is refused", async () => {
+    const owner = await server.signUp();
+    const parts = JSON.parse(new Authenticator(ORIGIN).register(await begin(owner)));
+    const id = randomBytes(32).toString("base64url");
+    expectError(await factorsOf(owner).addPasskey(JSON.stringify({ ...parts, id, rawId: id })), "INCORRECTLY_FORMED");
+  });
+
   test("a public key that is none is refused: it could never sign in", async () => {
     const owner = await server.signUp();
     const authenticator = new Authenticator(ORIGIN);

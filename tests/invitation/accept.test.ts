@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import type { ErrorType } from "../../src/errors.ts";
+import type { Encoding } from "../../src/wire/negotiation.ts";
 import { tampered, userIdOf } from "../support/accounts.ts";
 import type { Box, Device } from "../support/client.ts";
 import {
@@ -35,7 +36,7 @@ const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f
 
 let server: TestServer;
 let ann: Guest;
-let guests: Record<string, Guest>;
+let guests: Record<Encoding, Guest>;
 beforeAll(async () => {
   server = await startTestServer();
   ann = await signUpGuest(server);
@@ -58,9 +59,7 @@ describe.each([...ENCODINGS])("accepting, in %s", (encoding) => {
   let sent: SentInvitation;
   let received: ReceivedInvitation;
   beforeEach(async () => {
-    const guest = guests[encoding];
-    if (!guest) throw new Error("no guest");
-    ben = guest;
+    ben = guests[encoding];
     box = await ann.createContainer();
     ({ sent, received } = await inviteAndUnwrap(server, ann, box, ben, { read_only: true }));
   });

@@ -109,7 +109,15 @@ describe.each([...CASES])("$name", ({ header, claims, key, call, store }) => {
   test("2.2: empty, cut, damaged in its base64, of another kind: INCORRECT_CREDENTIAL", async () => {
     const token = good();
     const others = [box.token(), ann.accessToken, header.includes("accept") ? senderToken(sent) : ""];
-    const texts = ["", "x", token.slice(0, 10), token.slice(0, -1), `${token}=`, `${token}AAAA`, ` ${token}`];
+    const texts = [
+      "",
+      "x",
+      token.slice(0, 10),
+      token.slice(0, -1),
+      `${token}=`,
+      `${token}AAAA`,
+      `${token.slice(0, 8)} ${token.slice(8)}`,
+    ];
     for (const text of [...texts, ...others]) await refused(text, "INCORRECT_CREDENTIAL");
     expect((await call(ben, token)).status).toBe(200);
   });
@@ -120,23 +128,14 @@ describe.each([...CASES])("$name", ({ header, claims, key, call, store }) => {
   });
 
   test("2.1: any order and spacing of claims, unknown members, and every form of a UUID are accepted", async () => {
-    const [iid = "", ...rest] = Object.values(claims());
-    const forms = [`urn:uuid:${iid}`, `{${iid}}`, iid.replaceAll("-", ""), iid.toUpperCase()];
-    const names = Object.keys(claims()).slice(1);
-    const members = names.map((name, index) => `"${name}":"${rest[index]}"`);
-    const texts = forms.map((form) =>
-      [` { "exp" : ${inAnHour()}`, ...members.toReversed(), `"more":[1,{}],"iid":"${form}"} `].join(","),
-    );
-    // Good ones go on to the database, where an invitation can be answered once: the others' keys are damaged instead.
-    for (const text of texts) await refused(tampered(signed(text)), "INCORRECT_CREDENTIAL");
-    for (const [index, text] of texts.entries()) {
-      const token = signed(
-        text.replace(/"iid":"[^"]+"/, (member) => (index < 3 ? `"iid":"${unknownForm(index)}"` : member)),
-      );
-      const answer = await call(ben, token);
-      if (index < 3) expectError(answer, "INVITATION_DOES_NOT_EXIST");
-      else expect(answer.status).toBe(200);
-    }
+    const { iid = "", ...others } = claims();
+    const members = Object.entries(others).map(([name, id]) => `"${name}":"${id}"`);
+    const textWith = (form: string) =>
+      [` { "exp" : ${inAnHour()}`, ...members.toReversed(), `"more":[1,{}]`, `"iid":"${form}"} `].join(",");
+    const forms = [iid, `urn:uuid:${iid}`, `{${iid}}`, iid.replaceAll("-", ""), iid.toUpperCase()];
+    const decode = header.includes("accept") ? decodeAcceptToken : decodeInviteSenderToken;
+    for (const form of forms) expect(decode(signed(textWith(form)))?.invitation_id).toBe(iid);
+    expect((await call(ben, signed(textWith(iid.toUpperCase())))).status).toBe(200);
   });
 
   test("2.1, W18: arrays, missing and repeated claims, and times that are no integer are INCORRECT_CREDENTIAL", async () => {
@@ -209,12 +208,6 @@ describe.each([...CASES])("$name", ({ header, claims, key, call, store }) => {
     });
   });
 });
-
-/** A UUID that no row has, in one of the accepted forms. */
-function unknownForm(index: number): string {
-  const id = crypto.randomUUID();
-  return [`urn:uuid:${id}`, `{${id}}`, id.replaceAll("-", "")][index] ?? id;
-}
 
 describe("2.4: the vectors", () => {
   const PUBLIC_KEY = Buffer.from("03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8", "hex");

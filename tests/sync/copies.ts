@@ -26,14 +26,17 @@ function byId<Row extends { id: string }>(rows: Iterable<Row>): Row[] {
   return [...rows].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** Makes tombstones look old enough for a purge; about so large a share of them. */
-export async function ageTombstones(db: Db, { id }: Box, share = 1): Promise<void> {
-  for (const table of ["categories", "entries"]) {
-    await db.unsafe(
-      `update ${table} set deleted_at = deleted_at - interval '${OLD_DAYS} days'
-       where container_id = '${id}' and deleted_at > now() - interval '1 day' and random() < ${share}`,
-    );
-  }
+/** Makes tombstones look old enough for a purge: those whose number is a multiple of `every`. */
+export async function ageTombstones(db: Db, { id }: Box, every = 1): Promise<void> {
+  await db.begin(async (transaction) => {
+    await transaction`select from container_heads where container_id = ${id} for update`;
+    for (const table of ["categories", "entries"]) {
+      await transaction.unsafe(
+        `update ${table} set deleted_at = deleted_at - interval '${OLD_DAYS} days'
+         where container_id = '${id}' and deleted_at > now() - interval '1 day' and sequence % ${every} = 0`,
+      );
+    }
+  });
 }
 
 /** As an operator's tool would soft-delete a container, with a sequence number: no route does (containers.md 3.2). */

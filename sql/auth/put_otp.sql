@@ -1,5 +1,6 @@
 -- Replaces the passcode of an account for one purpose, unless too many were sent since period_floor (decision A7).
--- No row when the account does not exist, has another epoch than the sign-in token, or the token was used.
+-- No row when the account does not exist or was not proven in time, has another epoch than the sign-in token, or the
+-- token was used.
 -- params: user_id, epoch?, token_signature, purpose, otp_hmac, expiration, attempts, now, period_floor, sent_max
 -- returns: maybe
 -- nullable: period_start
@@ -9,6 +10,7 @@ with account as (
   where id = $1
     and ($2::uuid is null or token_epoch = $2)
     and not exists (select from blacklisted_tokens where token_signature = $3)
+    and (verification_deadline is null or verification_deadline > $8)
   for key share
 ),
 stored as (

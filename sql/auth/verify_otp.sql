@@ -1,5 +1,5 @@
 -- Uses up a sign-in passcode and its sign-in token, marks the account as verified, opens a session and reads what a
--- device needs, in one step; a wrong passcode costs one of the attempts. No row when the passcode is wrong, expired, used
+-- device needs, in one step; a wrong passcode costs one of the attempts, if the token is good. No row when the passcode is wrong, expired, used
 -- up or voided, or when the token was used before or is of another epoch than the account.
 -- params: user_id, epoch?, token_signature, token_expiration, otp_hmac, now, session_id, refresh_token_hash, session_expiration
 -- returns: maybe
@@ -18,7 +18,7 @@ used as (
 ),
 missed as (
   update user_otps set attempts_left = attempts_left - 1
-  where user_id = $1 and purpose = 'sign-in' and otp_hmac <> $5 and attempts_left > 0
+  where user_id = (select id from account) and purpose = 'sign-in' and otp_hmac <> $5 and attempts_left > 0
 ),
 token_used as (
   insert into blacklisted_tokens (token_signature, token_expiration)

@@ -38,13 +38,13 @@ export async function sendEmailChangeLink(services: Services, change: EmailChang
  */
 export function mailEmailChange(services: Services, change: EmailChange, is_taken: boolean): void {
   const { mailer, config } = services;
-  sendNotice(services, change.email, "address-change-asked");
-  if (is_taken) {
-    mailer.send(addressTakenLetter({ to: change.new_email }));
-    return;
-  }
+  const to = change.new_email;
   const lifetime_hours = config.emailChangeTokenLifetimeHours;
-  mailer.send(emailChangeLetter({ to: change.new_email, link: linkOf(services, change), lifetime_hours }));
+  const letter = is_taken
+    ? addressTakenLetter({ to })
+    : emailChangeLetter({ to, link: linkOf(services, change), lifetime_hours });
+  mailer.send(letter); // first, since a full queue refuses the request
+  sendNotice(services, change.email, "address-change-asked");
 }
 
 function linkOf({ config, tokens, now }: Services, { user_id, token_epoch, new_email }: EmailChange): string {

@@ -3,6 +3,7 @@
  * which is used up in the statement that makes the change: a hash that fails loses nothing (accounts.md C11).
  */
 import { randomUUID } from "node:crypto";
+import { guardGuess } from "../auth/guesses.ts";
 import { accountChangeOtpHmac, wrongOtp } from "../auth/otp.ts";
 import { accessTokensEnd, forgetSessions } from "../auth/session.ts";
 import { expired } from "../crypto/userTokens.ts";
@@ -26,25 +27,30 @@ export const credentialRoutes = [
       tokens: { userIfSent: true },
       request: AuthStringAndEncryptedPasswordUpdate,
     },
-    async ({ services, body, proofs: { userIfSent } }) => {
+    async ({ services, body, proofs: { userIfSent }, clientAddress }) => {
       const { db, mailer, passwords, config } = services;
       requirePasswordForm(body, config);
       mailer.requireRoom();
-      const account = await queries.find_user(db, { email: lookupForm(body.user_email) });
+      const email = lookupForm(body.user_email);
+      const account = await queries.find_user(db, { email });
       const user_id = account?.user_id ?? randomUUID(); // nobody's: an unknown address takes the same way
       const otp_hmac = accountChangeOtpHmac(services, user_id, body.otp);
       const auth_string_hash = await passwords.hash(body.new_auth_string);
-      const changed = await queries.change_password(db, {
-        ...body,
-        user_id,
-        otp_hmac,
-        now: nowMicros(services),
-        kept_session: userIfSent?.user_id === user_id ? userIfSent.session_id : null,
-        revoked_until: accessTokensEnd(services),
-        auth_string_hash,
-        encryption_key_encrypted_with_password: body.encrypted_encryption_key,
+      // A stranger who knows the address could use up the passcode's attempts: guesses are limited as passwords are.
+      const changed = await guardGuess(services, email, clientAddress, async () => {
+        const row = await queries.change_password(db, {
+          ...body,
+          user_id,
+          otp_hmac,
+          now: nowMicros(services),
+          kept_session: userIfSent?.user_id === user_id ? userIfSent.session_id : null,
+          revoked_until: accessTokensEnd(services),
+          auth_string_hash,
+          encryption_key_encrypted_with_password: body.encrypted_encryption_key,
+        });
+        if (!row) throw wrongOtp();
+        return row;
       });
-      if (!changed) throw wrongOtp();
       forgetSessions(services, changed.revoked_ids);
       sendNotice(services, changed.email, "password-changed");
       return undefined;

@@ -4,7 +4,7 @@
  * - the reference's, a PHC string without prefix: argon2id keyed with the pepper as Argon2's secret parameter.
  * Argon2 runs on the runtime's threads; a bounded queue keeps a flood of sign-ins from using up memory.
  */
-import { argon2, createHmac, timingSafeEqual } from "node:crypto";
+import { argon2, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { promisify } from "node:util";
 import { overloaded } from "../errors.ts";
@@ -32,7 +32,7 @@ export interface Passwords {
    * @throws ApiError PREHANDLER 503 when the queue is full; Error when the stored string is not readable
    */
   verify(stored: string | undefined, secret: Uint8Array): Promise<boolean>;
-  /** True when the hash is of the reference's scheme and should be written anew after a successful verification. */
+  /** True when the hash is of the reference's scheme or of another cost: it should be written anew once it was verified. */
   isOutdated(stored: string): boolean;
   /** Computations that run or wait. */
   pending(): number;
@@ -44,26 +44,33 @@ export function createPasswords(settings: PasswordSettings): Passwords {
   const cost = { algorithm: "argon2id", memoryCost: settings.memCostKib, timeCost: settings.iterations } as const;
   const peppered = (secret: Uint8Array) => createHmac("sha256", settings.pepper).update(secret).digest();
 
-  /** Verified against when there is no account, so that both cases cost the same. Made at first need. */
-  let decoy: Promise<string> | undefined;
-  const decoyHash = () => {
-    decoy ??= Bun.password.hash(crypto.getRandomValues(new Uint8Array(32)), cost);
-    return decoy;
-  };
+  /** Nobody's: it costs what a hash that is made today costs. */
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64").replace(/=+$/, "");
+  const presentCost = `$argon2id$v=19$m=${settings.memCostKib},t=${settings.iterations},p=1$`;
+  const decoy = `${presentCost}${base64(randomBytes(32))}$${base64(randomBytes(32))}`;
+  const verifyDecoy = (secret: Uint8Array) => Bun.password.verify(peppered(secret), decoy);
+  const isOutdated = (stored: string) => !stored.startsWith(PREFIX + presentCost);
+
+  function verifyStored(stored: string, secret: Uint8Array): Promise<boolean> {
+    if (stored.startsWith(PREFIX)) return Bun.password.verify(peppered(secret), stored.slice(PREFIX.length));
+    return verifyReferenceHash(stored, secret, settings.pepper);
+  }
 
   async function verifyNow(stored: string | undefined, secret: Uint8Array): Promise<boolean> {
     if (stored === undefined) {
-      await Bun.password.verify(peppered(secret), await decoyHash());
+      await verifyDecoy(secret);
       return false;
     }
-    if (stored.startsWith(PREFIX)) return Bun.password.verify(peppered(secret), stored.slice(PREFIX.length));
-    return verifyReferenceHash(stored, secret, settings.pepper);
+    if (!isOutdated(stored)) return verifyStored(stored, secret);
+    // A hash of a lower cost would tell by its time that there is an account: the decoy runs beside it.
+    const [isRight] = await Promise.all([verifyStored(stored, secret), verifyDecoy(secret)]);
+    return isRight;
   }
 
   return {
     hash: (secret) => enqueue.run(async () => PREFIX + (await Bun.password.hash(peppered(secret), cost))),
     verify: (stored, secret) => enqueue.run(() => verifyNow(stored, secret)),
-    isOutdated: (stored) => !stored.startsWith(PREFIX),
+    isOutdated,
     pending: enqueue.pending,
   };
 }

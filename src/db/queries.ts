@@ -85,6 +85,7 @@ import jobs_renew_claim from "../../sql/jobs/renew_claim.sql" with { type: "text
 import recovery_find_user from "../../sql/recovery/find_user.sql" with { type: "text" };
 import recovery_params from "../../sql/recovery/params.sql" with { type: "text" };
 import recovery_recover from "../../sql/recovery/recover.sql" with { type: "text" };
+import recovery_upgrade_hash from "../../sql/recovery/upgrade_hash.sql" with { type: "text" };
 import session_end from "../../sql/session/end.sql" with { type: "text" };
 import session_end_others from "../../sql/session/end_others.sql" with { type: "text" };
 import session_list from "../../sql/session/list.sql" with { type: "text" };
@@ -155,7 +156,7 @@ export const auth = {
     { token_was_current: boolean; processes_told: boolean },
     "maybe"
   >("auth/end_session", auth_end_session, [["session_id", 2950], ["user_id", 2950], ["presented_token_hash", 17], ["revoked_until", 1114]], "maybe"),
-  /** Replaces the passcode of an account for one purpose, unless too many were sent since period_floor (decision A7). No row when the account does not exist, has another epoch than the sign-in token, or the token was used. */
+  /** Replaces the passcode of an account for one purpose, unless too many were sent since period_floor (decision A7). No row when the account does not exist or was not proven in time, has another epoch than the sign-in token, or the token was used. */
   put_otp: query<
     { user_id: string; epoch?: string | null | undefined; token_signature: Uint8Array; purpose: string; otp_hmac: Uint8Array; expiration: bigint; attempts: number; now: bigint; period_floor: bigint; sent_max: number },
     { email: string; was_stored: boolean; period_start: bigint | null },
@@ -179,7 +180,7 @@ export const auth = {
     { challenge_was_valid: boolean; user_id: string | null; auth_string_hash: string | null; token_epoch: string | null; has_second_factor: boolean },
     "one"
   >("auth/take_challenge", auth_take_challenge, [["address_hmac", 17], ["nonce", 23], ["now", 1114], ["email", 25]], "one"),
-  /** Uses up a sign-in passcode and its sign-in token, marks the account as verified, opens a session and reads what a device needs, in one step; a wrong passcode costs one of the attempts. No row when the passcode is wrong, expired, used up or voided, or when the token was used before or is of another epoch than the account. */
+  /** Uses up a sign-in passcode and its sign-in token, marks the account as verified, opens a session and reads what a device needs, in one step; a wrong passcode costs one of the attempts, if the token is good. No row when the passcode is wrong, expired, used up or voided, or when the token was used before or is of another epoch than the account. */
   verify_otp: query<
     { user_id: string; epoch?: string | null | undefined; token_signature: Uint8Array; token_expiration: bigint; otp_hmac: Uint8Array; now: bigint; session_id: string; refresh_token_hash: Uint8Array; session_expiration: bigint },
     { preferences_encrypted: Uint8Array; preferences_version_nonce: bigint; user_keystore_encrypted: Uint8Array; user_keystore_version_nonce: bigint; password_encryption_key_salt: Uint8Array; password_encryption_key_mem_cost_kib: number; password_encryption_key_threads: number; password_encryption_key_iterations: number; encryption_key_encrypted_with_password: Uint8Array },
@@ -653,6 +654,12 @@ export const recovery = {
     { email: string; token_epoch: string; revoked_ids: string[] },
     "maybe"
   >("recovery/recover", recovery_recover, [["user_id", 2950], ["checked_hash", 25], ["revoked_until", 1114], ["auth_string_hash", 25], ["auth_string_hash_salt", 17], ["auth_string_hash_mem_cost_kib", 23], ["auth_string_hash_threads", 23], ["auth_string_hash_iterations", 23], ["encryption_key_encrypted_with_password", 17], ["password_encryption_key_salt", 17], ["password_encryption_key_mem_cost_kib", 23], ["password_encryption_key_threads", 23], ["password_encryption_key_iterations", 23], ["recovery_key_hash_salt_for_encryption", 17], ["recovery_key_hash_salt_for_recovery_auth", 17], ["recovery_key_hash_mem_cost_kib", 23], ["recovery_key_hash_threads", 23], ["recovery_key_hash_iterations", 23], ["recovery_key_auth_hash_rehashed", 25], ["encryption_key_encrypted_with_recovery_key", 17]], "maybe"),
+  /** Rewrites the hash of a recovery key in the present scheme and cost, unless the key was changed meanwhile. */
+  upgrade_hash: query<
+    { user_id: string; previous_hash: string; next_hash: string },
+    {  },
+    "count"
+  >("recovery/upgrade_hash", recovery_upgrade_hash, [["user_id", 2950], ["previous_hash", 25], ["next_hash", 25]], "count"),
 };
 
 export const session = {

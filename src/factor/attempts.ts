@@ -46,7 +46,8 @@ export function requireCounted(
   throw new ApiError("TOO_MANY_ATTEMPTS", "Too many wrong codes; try again later.", { headers });
 }
 
-/** Called for an attempt that was wrong: the owner hears of it when no more are let through. */
+/** Called for an attempt that was wrong: the owner hears of the first in an hour, and when no more are let through. */
 export function reportFailure(services: Services, { email, failures }: Attempt): void {
+  if (failures === 1) sendNotice(services, email, "second-factor-wrong");
   if (failures === FAILURES_MAX) sendNotice(services, email, "second-factor-guesses");
 }

@@ -86,6 +86,12 @@ const NOTICES = {
     otherwise:
       "It was not you? Then somebody knows your password and has your codes. Change\nthe password now, which signs out all other devices, and make new codes.",
   },
+  "second-factor-wrong": {
+    subject: "A wrong code was given for your account",
+    happened: "Somebody who knows your password gave a wrong code of your second factor.",
+    otherwise:
+      "It was you, with a slip of the finger? Then all is well. It was not? Change the\npassword now; that also ends a sign-in that has begun.",
+  },
   "second-factor-guesses": {
     subject: "Too many wrong codes for your account",
     happened:

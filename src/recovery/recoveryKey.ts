@@ -59,6 +59,17 @@ export async function requireRecoveryKey(
   });
 }
 
+/** Writes the hash of a key that was right anew, where it is of the reference's scheme or of another cost. */
+export async function upgradeRecoveryHash(
+  { db, passwords }: Services,
+  { user_id, recovery_key_auth_hash_rehashed: previous_hash }: RecoverableAccount,
+  keyHash: Uint8Array,
+): Promise<void> {
+  if (!passwords.isOutdated(previous_hash)) return;
+  const next_hash = await passwords.hash(keyHash).catch(() => undefined); // no time now: the next recovery does it
+  if (next_hash !== undefined) await queries.upgrade_hash(db, { user_id, previous_hash, next_hash });
+}
+
 /** The same for an unknown address, a wrong key and a key that was replaced meanwhile. */
 export function wrongRecoveryKey(): ApiError {
   return new ApiError("INCORRECT_CREDENTIAL", "The address or the recovery key is wrong.");

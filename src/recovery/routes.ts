@@ -10,7 +10,13 @@ import { sendNotice } from "../mail/accountLetters.ts";
 import type { Services } from "../services.ts";
 import { requireRecoveryForm } from "./form.ts";
 import { RecoveryCredential, RecoveryKeyAuthAndPasswordUpdate, RecoveryMaterial, RecoveryParams } from "./messages.ts";
-import { type RecoverableAccount, recoveryParams, requireRecoveryKey, wrongRecoveryKey } from "./recoveryKey.ts";
+import {
+  type RecoverableAccount,
+  recoveryParams,
+  requireRecoveryKey,
+  upgradeRecoveryHash,
+  wrongRecoveryKey,
+} from "./recoveryKey.ts";
 
 export const recoveryRoutes = [
   endpoint(
@@ -39,6 +45,7 @@ export const recoveryRoutes = [
       const address = requireAddress("email", body.email);
       const keyHash = body.recovery_key_hash_for_recovery_auth;
       const account = await requireRecoveryKey(services, address, keyHash, clientAddress);
+      await upgradeRecoveryHash(services, account, keyHash);
       return { encryption_key_encrypted_with_recovery_key: account.encryption_key_encrypted_with_recovery_key };
     },
   ),

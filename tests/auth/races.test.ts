@@ -87,7 +87,9 @@ describe("one secret used several times at once", () => {
     const guess = () => server.client().verifyOtp(signinToken, otp === "12345678" ? "12345679" : "12345678");
     await together((transaction) => transaction`select from user_otps where user_id = ${user_id} for update`, guess);
 
-    expect(countByStatus([await server.client().verifyOtp(signinToken, otp)])).toEqual({ "401 INCORRECT_CREDENTIAL": 1 });
+    expect(countByStatus([await server.client().verifyOtp(signinToken, otp)])).toEqual({
+      "401 INCORRECT_CREDENTIAL": 1,
+    });
   });
 });
 

@@ -46,7 +46,11 @@ describe("2.2: the token of a link", () => {
       const { pathname, searchParams } = new URL(link);
       const token = searchParams.get("token") ?? "";
       expect((await openPage(server, link)).status).toBe(200);
-      const headers = { "x-user-deletion-token": token, token, cookie: `x-user-deletion-token=${token}; token=${token}` };
+      const headers = {
+        "x-user-deletion-token": token,
+        token,
+        cookie: `x-user-deletion-token=${token}; token=${token}`,
+      };
       const response = await server.app.handle(new Request(`http://localhost${pathname}`, { headers }));
       expect(response.status).toBe(400);
       expect(await response.text()).toContain("<h1>This link is not valid</h1>");

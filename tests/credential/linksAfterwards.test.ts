@@ -1,17 +1,17 @@
 /** What was begun before a change of the password, a change of the account key or a recovery is void afterwards. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import {
+  TITLES as ADDRESS_TITLES,
+  linkFor as addressLinkFor,
   addressOf,
   confirm as confirmAddress,
-  linkFor as addressLinkFor,
-  TITLES as ADDRESS_TITLES,
 } from "../address/links.ts";
 import {
   confirm as confirmDeletion,
+  TITLES as DELETION_TITLES,
   linkFor as deletionLinkFor,
   dueTime,
   expectPage,
-  TITLES as DELETION_TITLES,
 } from "../deletion/steps.ts";
 import { recover, recovery } from "../recovery/recoveries.ts";
 import { signInAgain, userIdOf } from "../support/accounts.ts";

@@ -64,7 +64,10 @@ describe("C4: a limit that the settings allow and the tables do not is told as I
       expectError(await putAccountKey(device, accountKeyUpdate(user, otp, change)), "INPUT_TOO_LARGE");
     }
     // What is as large as the tables hold passes.
-    const largest = { encrypted_encryption_key: randomBytes(KEY_BYTES), auth_string_hash_salt: randomBytes(SALT_BYTES) };
+    const largest = {
+      encrypted_encryption_key: randomBytes(KEY_BYTES),
+      auth_string_hash_salt: randomBytes(SALT_BYTES),
+    };
     expectEmptyOk(await putPassword(client, passwordUpdate(user, otp, largest), device.headers()));
   });
 

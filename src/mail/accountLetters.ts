@@ -90,7 +90,7 @@ const NOTICES = {
     subject: "A wrong code was given for your account",
     happened: "Somebody who knows your password gave a wrong code of your second factor.",
     otherwise:
-      "It was you, with a slip of the finger? Then all is well. It was not? Change the\npassword now; that also ends a sign-in that has begun.",
+      "It was not you? Then somebody knows your password: codes are asked for only\nafter it. Change it now; that also ends a sign-in that has begun. A slip of\nyour own finger does no harm.",
   },
   "second-factor-guesses": {
     subject: "Too many wrong codes for your account",

@@ -120,7 +120,7 @@ describe.each([...ENCODINGS])("PUT user/email, in %s", (encoding) => {
     for (const answer of answers) expect(answer).toEqual(answers[0] as (typeof answers)[0]);
 
     expect(subjectsTo(server, other.user.email).slice(-2)).toEqual([SUBJECTS.taken, SUBJECTS.taken]);
-    expect(subjectsTo(server, account.user.email).slice(-2)).toEqual([SUBJECTS.asked, SUBJECTS.taken]);
+    expect(subjectsTo(server, account.user.email).slice(-2)).toEqual([SUBJECTS.taken, SUBJECTS.asked]);
     const taken = server.letters.filter(({ subject }) => subject.startsWith(SUBJECTS.taken));
     for (const { text, html } of taken) expect(text + html).not.toMatch(/token|href|https?:/);
   });

@@ -44,11 +44,11 @@ function read(name: string): string | undefined {
   }
 }
 
-/** The table's lines but for heads, each split at its bars. */
+/** The tables' lines but for their heads, each split at its bars. */
 function parse(text: string): string[][] {
   return text
     .split("\n")
-    .filter((line) => line.startsWith("|") && !/^\|(?:-| Row \|)/.test(line))
+    .filter((line) => line.startsWith("|") && !/^\| *(?:-+|Row) *\|/.test(line))
     .map((line) => line.split("|").map((cell) => cell.trim()));
 }
 

@@ -30,6 +30,8 @@ export interface EndpointSpec<Needs extends TokenNeeds, Body, Reply> {
   request?: Message<Body>;
   /** The message that it answers; without it the answer is empty. */
   response?: Message<Reply>;
+  /** Of an answer that is no message, like `text/plain; version=0.0.4`: the handler answers a Response with it. */
+  contentType?: string;
   /** The answer goes on for as long as the client listens. */
   isStream?: true;
   /** Status of success; 200 unless given. */

@@ -1,10 +1,11 @@
 /**
- * Runs before every test run (bunfig.toml): a time limit that suits tests with real servers on a busy machine, and the
- * end of the database that the tests share.
+ * Runs before every test run (bunfig.toml): a time limit that suits tests with real servers on a busy machine, the
+ * end of the database that the tests share, and a look at what was logged.
  */
 import { afterAll } from "bun:test";
 import { plugin } from "bun";
 import { stopTestCluster } from "./support/database.ts";
+import { requireNoSecretsLogged } from "./support/loggedSecrets.ts";
 
 const TIMEOUT_MS = 60_000;
 
@@ -21,3 +22,4 @@ plugin({
 });
 
 afterAll(stopTestCluster);
+afterAll(requireNoSecretsLogged);

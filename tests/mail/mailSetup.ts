@@ -3,6 +3,7 @@ import { expect } from "bun:test";
 import { createLog } from "../../src/log.ts";
 import { type Letter, otpLetter } from "../../src/mail/letters.ts";
 import { createMailer, type Mailer, type MailSettings, type MailTiming } from "../../src/mail/mailer.ts";
+import { lookThrough } from "../support/loggedSecrets.ts";
 import { caFile, type RelayOptions, startRelay, type TestRelay } from "./mailRelay.ts";
 
 export const ADDRESS = "ann.o'neil@example.com";
@@ -37,6 +38,7 @@ export function openMailer(settings: Partial<MailSettings>, timing: Partial<Mail
   let logText = "";
   const log = createLog("debug", false, (text) => {
     logText += text;
+    lookThrough(text);
   });
   const sender = { from: "Entries <entries@mail.example.org>", replyTo: "Help, please <help@example.org>" };
   const mailer = createMailer({ ...sender, ...settings }, log, { retryDelaysMs: [20, 20, 20], ...timing });

@@ -4,6 +4,7 @@ import { chmod, mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readPostmasterPid } from "../../src/db/dataDirectory.ts";
+import { lookThrough } from "./loggedSecrets.ts";
 
 export interface LogLine {
   time: string;
@@ -59,6 +60,7 @@ export class ServerProcess {
     // A launcher that was killed leaves its output to the server below it.
     this.exited = this.#child.exited.then(async (status) => {
       await Promise.race([this.#outputEnded, Bun.sleep(OUTPUT_LIMIT_MS)]);
+      for (const line of this.stdout.split("\n").filter((text) => text.startsWith('{"time"'))) lookThrough(line);
       return status;
     });
   }

@@ -10,6 +10,7 @@ import type { NewUser } from "../../src/user/messages.ts";
 import type { Encoding } from "../../src/wire/negotiation.ts";
 import { Client, Device, newUser, Refused } from "./client.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
+import { lookThrough } from "./loggedSecrets.ts";
 
 /** Cheap hashing and no rate limits, so that tests are fast; tests of these set them back. */
 const TEST_ENVIRONMENT = {
@@ -51,7 +52,10 @@ export async function startTestServer(
   const loaded = loadConfig({ ...TEST_ENVIRONMENT, ...environment });
   if (!("config" in loaded)) throw new Error(`test configuration: ${loaded.problems.join("; ")}`);
   const logLines: string[] = [];
-  const log = createLog("debug", false, (text) => logLines.push(text));
+  const log = createLog("debug", false, (text) => {
+    logLines.push(text);
+    lookThrough(text);
+  });
   const letters: Letter[] = [];
   const clock = { aheadMs: 0 };
   const now = () => Date.now() + clock.aheadMs;

@@ -15,14 +15,14 @@ export async function recoveryParams(services: Services, anyText: string): Promi
   const address = lookupForm(anyText);
   const phonySalt = (purpose: string) =>
     createHmac("sha256", keys.phony).update(`${purpose}\n${address}`).digest().subarray(0, PHONY_SALT_BYTES);
-  const phony = {
-    recovery_key_hash_salt_for_encryption: phonySalt("recovery salt for encryption"),
-    recovery_key_hash_salt_for_recovery_auth: phonySalt("recovery salt for authentication"),
-    recovery_key_hash_mem_cost_kib: config.clientAuthStringHashMemCostKib,
-    recovery_key_hash_threads: config.clientAuthStringHashThreads,
-    recovery_key_hash_iterations: config.clientAuthStringHashIterations,
-  };
-  return (await queries.params(db, { email: address })) ?? phony;
+  return queries.params(db, {
+    email: address,
+    phony_salt_for_encryption: phonySalt("recovery salt for encryption"),
+    phony_salt_for_recovery_auth: phonySalt("recovery salt for authentication"),
+    phony_mem_cost_kib: config.clientAuthStringHashMemCostKib,
+    phony_threads: config.clientAuthStringHashThreads,
+    phony_iterations: config.clientAuthStringHashIterations,
+  });
 }
 
 export interface RecoverableAccount {

@@ -1,6 +1,7 @@
 -- Containers with their categories and entries, tombstones included, in one snapshot. No row at all unless every
 -- (key id, container id) pair is an access key (decision W3). A soft-deleted container comes without its rows.
--- A row's rank is 0 for the container itself, 1 for a category, 2 for an entry.
+-- A row's rank is 0 for the container itself, 1 for a category, 2 for an entry. Rank -1 instead of 0: all rows together
+-- have more than 100 MiB, so they are left out. One container alone always comes whole.
 -- params: key_ids, container_ids
 -- returns: many
 -- never null: rank, id, container_id, encrypted_blob, version_nonce, modified_timestamp
@@ -18,13 +19,40 @@ opened as (
     )
   )
 ),
+-- A container has no more rows than it gave out numbers: where these are few, no size is looked at. 112 bytes are more
+-- than a row takes besides its blob.
+numbers as (
+  select count(*) as containers, sum(head.last_sequence) as given
+  from opened join container_heads as head on head.container_id = opened.container_id
+),
+fitting as (
+  select case
+    when containers <= 1 or given <= 5000 then true
+    else (
+      select sum(
+        (
+          select coalesce(sum(octet_length(encrypted_blob) + 112), 0)
+          from categories
+          where container_id = asked.container_id
+        ) + (
+          select coalesce(sum(octet_length(encrypted_blob) + 112), 0)
+          from entries
+          where container_id = asked.container_id
+        )
+      )
+      from opened as asked
+    ) <= 104857600
+  end as fits
+  from numbers
+),
 live as (
   select containers.id from opened join containers on containers.id = opened.container_id
-  where containers.deleted_at is null
+  where containers.deleted_at is null and (select fits from fitting)
 )
 select
-  0 as rank, containers.id, containers.id as container_id, null::uuid as category_id, containers.encrypted_blob,
-  containers.version_nonce, containers.modified_timestamp, containers.deleted_at
+  case when (select fits from fitting) then 0 else -1 end as rank, containers.id, containers.id as container_id,
+  null::uuid as category_id, containers.encrypted_blob, containers.version_nonce, containers.modified_timestamp,
+  containers.deleted_at
 from opened
 join containers on containers.id = opened.container_id
 union all

@@ -1,4 +1,4 @@
--- Removes another member's key. Does nothing for the caller's own key, and unless the caller may write.
+-- Removes another member's key, and ends all invitations to the container. Does nothing for the caller's own key, and unless the caller may write.
 -- params: key_id, container_id, removed_key_id
 -- returns: one
 -- never null: was_removed

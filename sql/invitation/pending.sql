@@ -1,5 +1,5 @@
--- The invitations to a user's present address, by id. One row without an id when there are none; no row when the account
--- is gone.
+-- The invitations to a user's present address, by id, 500 at most: anybody can send any number. One row without an id
+-- when there are none; no row when the account is gone.
 -- params: user_id
 -- returns: many
 -- nullable: id
@@ -17,3 +17,4 @@ from users
 left join container_share_invites as invitation on invitation.recipient_user_email = users.email
 where users.id = $1
 order by invitation.id
+limit 500

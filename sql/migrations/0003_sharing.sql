@@ -42,7 +42,9 @@ begin
   end if;
 end $$;
 
--- Removes the key of another member. `read_only` is the caller's own flag, as lock_container answers it.
+-- Removes the key of another member, and every accept key of the container: the removed member could come back by an
+-- invitation to a second account, and nothing tells who invited whom. `read_only` is the caller's own flag, as
+-- lock_container answers it.
 create function remove_member(
   opened_by uuid, opened_container uuid, removed_key uuid, out read_only boolean, out was_removed boolean
 ) language plpgsql as $$
@@ -52,8 +54,14 @@ begin
   if read_only = false and removed_key <> opened_by then
     delete from container_access_keys where key_id = removed_key and container_id = opened_container;
     was_removed := found;
+    if was_removed then
+      delete from container_accept_keys where container_id = opened_container;
+    end if;
   end if;
 end $$;
+
+-- What the job that clears old invitations looks for (containers.md 5.6).
+create index container_share_invites_bucket on container_share_invites (created_unix_timestamp_intdiv_five_million);
 
 -- Incremental sync (C6) and purging (C10)
 

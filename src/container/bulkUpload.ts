@@ -29,6 +29,7 @@ export const uploadRoutes = [
       status: 201,
       bodyBytesMax: wholeContainersBodyBytesMax,
       bodyElementsMax: wholeContainersElementsMax,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "INVALID_STATE", "TOO_MANY_REQUESTED"],
     },
     async ({ services, proofs, body }) => {
       if (body.containers.length === 0) throw new ApiError("INCORRECTLY_FORMED", "The list of containers is empty.");
@@ -60,6 +61,7 @@ export const uploadRoutes = [
       status: 201,
       bodyBytesMax: wholeContainersBodyBytesMax,
       bodyElementsMax: wholeContainersElementsMax,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "INVALID_STATE", "TOO_MANY_REQUESTED"],
     },
     async ({ services, body }) => {
       requireWellFormedUpload(body, services.config);

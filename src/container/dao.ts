@@ -1,10 +1,14 @@
 import { containerDoesNotExist, outOfDate, settleChange } from "../db/containerChange.ts";
 import { container as queries } from "../db/queries.ts";
 import type { Db } from "../db/query.ts";
+import { ApiError } from "../errors.ts";
 import type { ContainerAccess } from "../http/access.ts";
 import type { Category, Entry } from "../wire/common.ts";
 import type { Encodable } from "../wire/message.ts";
 import type { Container, EncryptedBlobUpdate } from "./messages.ts";
+
+/** A container's rank in the answer of fetch.sql when there is too much to read. */
+const TOO_LARGE = -1;
 
 export interface NewContainerRows {
   container_id: string;
@@ -38,7 +42,8 @@ export async function replaceContainer(db: Db, access: ContainerAccess, update: 
 /**
  * Reads whole containers, each once, in one snapshot; containers, categories and entries by id (decision W4).
  *
- * @throws ApiError CONTAINER_DOES_NOT_EXIST when one of the keys is gone
+ * @throws ApiError CONTAINER_DOES_NOT_EXIST when one of the keys is gone; TOO_MANY_REQUESTED when several containers have
+ * more than 100 MiB together: answering takes memory, and a time in which nobody else is served
  */
 export async function fetchContainers(db: Db, access: readonly ContainerAccess[]): Promise<Encodable<Container>[]> {
   if (access.length === 0) return [];
@@ -60,6 +65,13 @@ export async function fetchContainers(db: Db, access: readonly ContainerAccess[]
       containers.push({ ...row, categories, entries });
     }
   }
-  if (containers.length === 0) throw containerDoesNotExist();
+  const [first] = rows;
+  if (!first) throw containerDoesNotExist();
+  if (first.rank === TOO_LARGE) {
+    throw new ApiError(
+      "TOO_MANY_REQUESTED",
+      "These containers are too large to be read at once: read fewer, or use POST /api/container/changes.",
+    );
+  }
   return containers;
 }

@@ -37,10 +37,11 @@ export const memberRoutes = [
     {
       method: "DELETE",
       path: "/api/container/member",
-      summary: "Removes another member's key, which is refused at once. The others should re-key the container then.",
+      summary: "Removes another member's key, and ends all invitations. The others should re-key the container then.",
       limit: "modify",
       tokens: { user: true, container: "write" },
       request: MemberKeyId,
+      errors: ["INVALID_STATE", "KEY_DOES_NOT_EXIST"],
     },
     async ({ services, body, proofs }) => {
       await removeMember(services.db, proofs.container, body.value);

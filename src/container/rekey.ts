@@ -25,6 +25,7 @@ export const rekeyRoutes = [
       request: ContainerRekey,
       bodyBytesMax: wholeContainersBodyBytesMax,
       bodyElementsMax: wholeContainersElementsMax,
+      errors: ["INPUT_TOO_LARGE", "INVALID_STATE", "OUT_OF_DATE"],
     },
     async ({ services: { config, db }, body, proofs }) => {
       const blobBytesMax = smallObjectBytesMax(config);

@@ -12,7 +12,7 @@ import {
   NewContainer,
 } from "./messages.ts";
 import { rekeyRoutes } from "./rekey.ts";
-import { openTokenList, tokensInHeader } from "./tokenList.ts";
+import { openTokenList, TOKEN_LIST_HEADER, tokensInHeader } from "./tokenList.ts";
 import { requireWellFormed } from "./uploadForm.ts";
 
 export const containerRoutes = [
@@ -24,6 +24,8 @@ export const containerRoutes = [
       limit: "read",
       tokens: { user: true },
       response: ContainerList,
+      headers: TOKEN_LIST_HEADER,
+      errors: [400, "CONTAINER_DOES_NOT_EXIST", "TOO_MANY_REQUESTED"],
     },
     async ({ services, request }) => readContainers(services, tokensInHeader(request), true),
   ),
@@ -37,6 +39,7 @@ export const containerRoutes = [
       tokens: { user: true },
       request: ContainerAccessTokenList,
       response: ContainerList,
+      errors: ["INCORRECTLY_FORMED", "CONTAINER_DOES_NOT_EXIST", "TOO_MANY_REQUESTED"],
     },
     async ({ services, body }) => readContainers(services, body.tokens, false),
   ),
@@ -52,6 +55,7 @@ export const containerRoutes = [
       response: ContainerFrame,
       status: 201,
       bodyBytesMax: containerBodyBytesMax,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "INVALID_STATE", "TOO_MANY_REQUESTED"],
     },
     async ({ services, body }) => {
       requireWellFormed(body, services.config);
@@ -82,6 +86,7 @@ export const containerRoutes = [
       limit: "modify",
       tokens: { user: true, container: "write" },
       request: EncryptedBlobUpdate,
+      errors: ["INPUT_TOO_LARGE", "OUT_OF_DATE"],
     },
     async ({ services: { config, db }, body, proofs }) => {
       requireSizes([["encrypted_blob", body.encrypted_blob, smallObjectBytesMax(config)]]);

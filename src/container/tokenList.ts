@@ -3,6 +3,14 @@ import { type ContainerToken, incorrectContainerToken } from "../crypto/containe
 import { ApiError } from "../errors.ts";
 import type { Services } from "../services.ts";
 
+/** How routes describe the header below. */
+export const TOKEN_LIST_HEADER = {
+  "x-container-access-token": {
+    description: "Container access tokens, separated by commas; the header may also be repeated. Cookies do not count.",
+    isRequired: true,
+  },
+} as const;
+
 /**
  * The tokens of a GET: the header, repeated or separated by commas.
  *

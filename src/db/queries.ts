@@ -2,6 +2,11 @@
 import address_account from "../../sql/address/account.sql" with { type: "text" };
 import address_change from "../../sql/address/change.sql" with { type: "text" };
 import address_is_link_current from "../../sql/address/is_link_current.sql" with { type: "text" };
+import admin_database_settings from "../../sql/admin/database_settings.sql" with { type: "text" };
+import admin_make_deletion_due from "../../sql/admin/make_deletion_due.sql" with { type: "text" };
+import admin_revoke_sessions from "../../sql/admin/revoke_sessions.sql" with { type: "text" };
+import admin_user from "../../sql/admin/user.sql" with { type: "text" };
+import admin_users from "../../sql/admin/users.sql" with { type: "text" };
 import auth_adopt_refresh_token from "../../sql/auth/adopt_refresh_token.sql" with { type: "text" };
 import auth_blacklist_token from "../../sql/auth/blacklist_token.sql" with { type: "text" };
 import auth_count_link_mail from "../../sql/auth/count_link_mail.sql" with { type: "text" };
@@ -69,7 +74,9 @@ import invitation_pending from "../../sql/invitation/pending.sql" with { type: "
 import invitation_retract from "../../sql/invitation/retract.sql" with { type: "text" };
 import invitation_sender_keys from "../../sql/invitation/sender_keys.sql" with { type: "text" };
 import jobs_claim_run from "../../sql/jobs/claim_run.sql" with { type: "text" };
+import jobs_clear_accept_keys from "../../sql/jobs/clear_accept_keys.sql" with { type: "text" };
 import jobs_clear_blacklisted_tokens from "../../sql/jobs/clear_blacklisted_tokens.sql" with { type: "text" };
+import jobs_clear_invitations from "../../sql/jobs/clear_invitations.sql" with { type: "text" };
 import jobs_clear_listed_keys from "../../sql/jobs/clear_listed_keys.sql" with { type: "text" };
 import jobs_clear_otps from "../../sql/jobs/clear_otps.sql" with { type: "text" };
 import jobs_clear_passkey_challenges from "../../sql/jobs/clear_passkey_challenges.sql" with { type: "text" };
@@ -81,7 +88,10 @@ import jobs_delete_account from "../../sql/jobs/delete_account.sql" with { type:
 import jobs_due_deletions from "../../sql/jobs/due_deletions.sql" with { type: "text" };
 import jobs_end_run from "../../sql/jobs/end_run.sql" with { type: "text" };
 import jobs_record_failed_deletion from "../../sql/jobs/record_failed_deletion.sql" with { type: "text" };
+import jobs_registry from "../../sql/jobs/registry.sql" with { type: "text" };
 import jobs_renew_claim from "../../sql/jobs/renew_claim.sql" with { type: "text" };
+import ops_database_state from "../../sql/ops/database_state.sql" with { type: "text" };
+import ops_job_runs from "../../sql/ops/job_runs.sql" with { type: "text" };
 import recovery_find_user from "../../sql/recovery/find_user.sql" with { type: "text" };
 import recovery_params from "../../sql/recovery/params.sql" with { type: "text" };
 import recovery_recover from "../../sql/recovery/recover.sql" with { type: "text" };
@@ -123,6 +133,39 @@ export const address = {
     { is_current: boolean },
     "one"
   >("address/is_link_current", address_is_link_current, [["user_id", 2950], ["epoch", 2950]], "one"),
+};
+
+export const admin = {
+  /** What the operator's check wants to know of the database itself. connections_max leaves out those kept for superusers. */
+  database_settings: query<
+    {  },
+    { server_version_num: number; server_encoding: string; fsync: string; connections_max: number; may_create: boolean; is_exposed: boolean; now: bigint },
+    "one"
+  >("admin/database_settings", admin_database_settings, [], "one"),
+  /** Makes the deletion of an account due, whether one was scheduled or not. 0 without an account. */
+  make_deletion_due: query<
+    { user_id: string; due_time: bigint },
+    {  },
+    "count"
+  >("admin/make_deletion_due", admin_make_deletion_due, [["user_id", 2950], ["due_time", 1114]], "count"),
+  /** Ends every session of an account and tells every process. The account's own id, which stands for the reference's tokens, is among what was revoked. No row without an account. */
+  revoke_sessions: query<
+    { email: string; revoked_until: bigint },
+    { user_id: string; revoked_ids: string[] },
+    "maybe"
+  >("admin/revoke_sessions", admin_revoke_sessions, [["email", 25], ["revoked_until", 1114]], "maybe"),
+  /** Everything that the server knows of an account, for the operator; of blobs and of what it signs in with, sizes and kinds only. No row without an account. */
+  user: query<
+    { email: string; now: bigint },
+    { id: string; email: string; verification_deadline: bigint | null; public_key_id: string; public_key: Uint8Array; session_count: bigint; last_session_expiration: bigint | null; has_totp: boolean; passkey_count: bigint; recovery_codes_left: number; ready_for_deletion_time: bigint | null; deletion_failures: number | null; listed_keys: bigint; invitation_count: bigint; has_performed_bulk_upload: boolean | null; preferences_bytes: number | null; keystore_bytes: number | null },
+    "maybe"
+  >("admin/user", admin_user, [["email", 25], ["now", 1114]], "maybe"),
+  /** Lists accounts for the operator, in the order of their ids, from the one after a given id on. */
+  users: query<
+    { after?: string | null | undefined; now: bigint; rows_max: bigint },
+    { id: string; email: string; verification_deadline: bigint | null; session_count: bigint; ready_for_deletion_time: bigint | null },
+    "many"
+  >("admin/users", admin_users, [["after", 2950], ["now", 1114], ["rows_max", 20]], "many"),
 };
 
 export const auth = {
@@ -228,7 +271,7 @@ export const container = {
     {  },
     "count"
   >("container/create", container_create, [["container_id", 2950], ["key_id", 2950], ["encrypted_blob", 17], ["version_nonce", 20], ["modified_timestamp", 1114], ["public_key", 17], ["category_ids", 2951], ["category_blobs", 1001], ["category_nonces", 1016]], "count"),
-  /** Containers with their categories and entries, tombstones included, in one snapshot. No row at all unless every (key id, container id) pair is an access key (decision W3). A soft-deleted container comes without its rows. A row's rank is 0 for the container itself, 1 for a category, 2 for an entry. */
+  /** Containers with their categories and entries, tombstones included, in one snapshot. No row at all unless every (key id, container id) pair is an access key (decision W3). A soft-deleted container comes without its rows. A row's rank is 0 for the container itself, 1 for a category, 2 for an entry. Rank -1 instead of 0: all rows together have more than 100 MiB, so they are left out. One container alone always comes whole. */
   fetch: query<
     { key_ids: string[]; container_ids: string[] },
     { rank: number; id: string; container_id: string; category_id: string | null; encrypted_blob: Uint8Array; version_nonce: bigint; modified_timestamp: bigint; deleted_at: bigint | null },
@@ -270,7 +313,7 @@ export const container = {
     {  },
     "count"
   >("container/rekey_entries", container_rekey_entries, [["container_id", 2950], ["ids", 2951], ["version_nonces", 1016], ["blobs", 17], ["offsets", 1007], ["lengths", 1007]], "count"),
-  /** Removes another member's key. Does nothing for the caller's own key, and unless the caller may write. */
+  /** Removes another member's key, and ends all invitations to the container. Does nothing for the caller's own key, and unless the caller may write. */
   remove_member: query<
     { key_id: string; container_id: string; removed_key_id: string },
     { read_only: boolean | null; was_removed: boolean },
@@ -528,7 +571,7 @@ export const invitation = {
     { read_only: boolean | null; caller_email: string; recipient_id: string | null; public_key_id: string | null; public_key: Uint8Array | null },
     "maybe"
   >("invitation/find_recipient", invitation_find_recipient, [["key_id", 2950], ["container_id", 2950], ["caller_id", 2950], ["recipient_email", 25]], "maybe"),
-  /** The invitations to a user's present address, by id. One row without an id when there are none; no row when the account is gone. */
+  /** The invitations to a user's present address, by id, 500 at most: anybody can send any number. One row without an id when there are none; no row when the account is gone. */
   pending: query<
     { user_id: string },
     { id: string | null; container_accept_key_encrypted: Uint8Array; container_accept_key_id_encrypted: Uint8Array; container_info_encrypted: Uint8Array; sender_info_encrypted: Uint8Array; container_accept_key_info_encrypted: Uint8Array; share_info_symmetric_key_encrypted: Uint8Array; recipient_public_key_id_used_by_sender: string; recipient_public_key_id_used_by_server: string },
@@ -555,12 +598,24 @@ export const jobs = {
     {  },
     "count"
   >("jobs/claim_run", jobs_claim_run, [["job_name", 25], ["began_at", 1114], ["claimed_until", 1114], ["due_floor", 1114], ["due_ceiling", 1114]], "count"),
+  /** Removes accept keys of invitations whose time is over (containers.md 5.6). */
+  clear_accept_keys: query<
+    { now: bigint; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_accept_keys", jobs_clear_accept_keys, [["now", 1114], ["rows_max", 20]], "count"),
   /** Removes used tokens that expired before a time. */
   clear_blacklisted_tokens: query<
     { expired_before: bigint; rows_max: bigint },
     {  },
     "count"
   >("jobs/clear_blacklisted_tokens", jobs_clear_blacklisted_tokens, [["expired_before", 1114], ["rows_max", 20]], "count"),
+  /** Removes invitations that were made before a creation bucket (containers.md 5.6). */
+  clear_invitations: query<
+    { bucket_floor: number; rows_max: bigint },
+    {  },
+    "count"
+  >("jobs/clear_invitations", jobs_clear_invitations, [["bucket_floor", 21], ["rows_max", 20]], "count"),
   /** Removes the keys that were listed for a deletion which was never confirmed. Those of a confirmed one stay until it is done, however late that is (decision A12). */
   clear_listed_keys: query<
     { now: bigint; rows_max: bigint },
@@ -627,12 +682,33 @@ export const jobs = {
     { failures: number },
     "maybe"
   >("jobs/record_failed_deletion", jobs_record_failed_deletion, [["user_id", 2950], ["error_code", 25], ["now", 1114], ["first_wait_secs", 23], ["longest_wait_secs", 23]], "maybe"),
+  /** What is noted of every job that ever ran. */
+  registry: query<
+    {  },
+    { job_name: string; last_run_timestamp: bigint; claimed_until: bigint | null; last_result: string | null; last_duration_ms: bigint | null; failed_runs: number },
+    "many"
+  >("jobs/registry", jobs_registry, [], "many"),
   /** Keeps the claim of a run that takes longer. */
   renew_claim: query<
     { job_name: string; began_at: bigint; claimed_until: bigint },
     {  },
     "count"
   >("jobs/renew_claim", jobs_renew_claim, [["job_name", 25], ["began_at", 1114], ["claimed_until", 1114]], "count"),
+};
+
+export const ops = {
+  /** The newest migration, and the connections of the process that asks: all, and those that do nothing, the asking one included. */
+  database_state: query<
+    {  },
+    { schema_version: number; connections: number; idle_connections: number },
+    "one"
+  >("ops/database_state", ops_database_state, [], "one"),
+  /** The last run of each job that ever ran. */
+  job_runs: query<
+    { now: bigint },
+    { job_name: string; last_run_timestamp: bigint; last_result: string | null; last_duration_ms: bigint | null; failed_runs: number; is_running: boolean },
+    "many"
+  >("ops/job_runs", ops_job_runs, [["now", 1114]], "many"),
 };
 
 export const recovery = {
@@ -642,12 +718,12 @@ export const recovery = {
     { user_id: string; email: string; token_epoch: string; is_verified: boolean; recovery_key_auth_hash_rehashed: string; encryption_key_encrypted_with_recovery_key: Uint8Array },
     "maybe"
   >("recovery/find_user", recovery_find_user, [["email", 25]], "maybe"),
-  /** How the client of an address must hash its recovery key. */
+  /** How the client of an address must hash its recovery key: made up, as the caller gives it, where no account has the address. One row of the same size either way, so that neither takes longer. */
   params: query<
-    { email: string },
+    { email: string; phony_salt_for_encryption: Uint8Array; phony_salt_for_recovery_auth: Uint8Array; phony_mem_cost_kib: number; phony_threads: number; phony_iterations: number },
     { recovery_key_hash_salt_for_encryption: Uint8Array; recovery_key_hash_salt_for_recovery_auth: Uint8Array; recovery_key_hash_mem_cost_kib: number; recovery_key_hash_threads: number; recovery_key_hash_iterations: number },
-    "maybe"
-  >("recovery/params", recovery_params, [["email", 25]], "maybe"),
+    "one"
+  >("recovery/params", recovery_params, [["email", 25], ["phony_salt_for_encryption", 17], ["phony_salt_for_recovery_auth", 17], ["phony_mem_cost_kib", 23], ["phony_threads", 23], ["phony_iterations", 23]], "one"),
   /** Gives an account a new password and a new recovery key, if its recovery key is still the one that was checked. A new epoch voids sign-in tokens and links; all passcodes are voided and all sessions revoked (decision A5). No row when the recovery key was changed meanwhile: of several recoveries with one key, one gets a row. Voiding waits for a sign-in that uses its passcode right now, so that the session which that opens is revoked too. */
   recover: query<
     { user_id: string; checked_hash: string; revoked_until: bigint; auth_string_hash: string; auth_string_hash_salt: Uint8Array; auth_string_hash_mem_cost_kib: number; auth_string_hash_threads: number; auth_string_hash_iterations: number; encryption_key_encrypted_with_password: Uint8Array; password_encryption_key_salt?: Uint8Array | null | undefined; password_encryption_key_mem_cost_kib?: number | null | undefined; password_encryption_key_threads?: number | null | undefined; password_encryption_key_iterations?: number | null | undefined; recovery_key_hash_salt_for_encryption: Uint8Array; recovery_key_hash_salt_for_recovery_auth: Uint8Array; recovery_key_hash_mem_cost_kib: number; recovery_key_hash_threads: number; recovery_key_hash_iterations: number; recovery_key_auth_hash_rehashed: string; encryption_key_encrypted_with_recovery_key: Uint8Array },
@@ -768,4 +844,4 @@ export const user = {
 };
 
 /** Every query, for the check at start. */
-export const allQueries = [...Object.values(address), ...Object.values(auth), ...Object.values(category), ...Object.values(container), ...Object.values(credential), ...Object.values(deletion), ...Object.values(entry), ...Object.values(events), ...Object.values(factor), ...Object.values(invitation), ...Object.values(jobs), ...Object.values(recovery), ...Object.values(session), ...Object.values(sync), ...Object.values(user)];
+export const allQueries = [...Object.values(address), ...Object.values(admin), ...Object.values(auth), ...Object.values(category), ...Object.values(container), ...Object.values(credential), ...Object.values(deletion), ...Object.values(entry), ...Object.values(events), ...Object.values(factor), ...Object.values(invitation), ...Object.values(jobs), ...Object.values(ops), ...Object.values(recovery), ...Object.values(session), ...Object.values(sync), ...Object.values(user)];

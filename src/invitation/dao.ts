@@ -53,7 +53,7 @@ export function userDoesNotExist(): ApiError {
   return new ApiError("USER_DOES_NOT_EXIST", "No account has this e-mail address.");
 }
 
-/** The invitations to a user's present address, by id. @throws ApiError TOKEN_EXPIRED when the account is gone */
+/** The invitations to a user's present address, 500 at most, by id. @throws ApiError TOKEN_EXPIRED when the account is gone */
 export async function listPending(db: Db, user_id: string): Promise<ContainerShareInvite[]> {
   const rows = await queries.pending(db, { user_id });
   if (rows.length === 0) throw expired();

@@ -8,6 +8,7 @@ import { endpoint } from "../http/endpoint.ts";
 import { encryptionKeyBytesMax, invitationInfoBytesMax, requireSizes } from "../http/sizes.ts";
 import { nowMicros } from "../services.ts";
 import { makeAcceptKey } from "./acceptKey.ts";
+import { creationBucket } from "./creationBucket.ts";
 import {
   acceptInvitation,
   createInvitation,
@@ -26,8 +27,6 @@ import {
 } from "./messages.ts";
 
 const MICROS_PER_DAY = 86_400_000_000n;
-/** All that an invitation tells of when it was made: about two months (containers.md 5.1). */
-const CREATION_BUCKET_MICROS = 5_000_000_000_000n;
 
 export const invitationRoutes = [
   endpoint(
@@ -39,6 +38,7 @@ export const invitationRoutes = [
       tokens: { user: true, container: "write" },
       request: UserInvitationToContainer,
       response: InvitationId,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "INVALID_STATE", "USER_DOES_NOT_EXIST"],
     },
     async ({ services, body, proofs }) => {
       const now = nowMicros(services);
@@ -56,7 +56,7 @@ export const invitationRoutes = [
         container_accept_key_info_encrypted: acceptKey.wrapped.info,
         container_accept_key_id_encrypted: acceptKey.wrapped.id,
         recipient_public_key_id_used_by_server: recipient.public_key_id,
-        creation_bucket: Number(now / CREATION_BUCKET_MICROS),
+        creation_bucket: creationBucket(now),
         accept_key_id: acceptKey.id,
         accept_public_key: acceptKey.public_key,
       });
@@ -86,6 +86,7 @@ export const invitationRoutes = [
       tokens: { user: true, accept: "live" },
       request: PublicKey,
       response: ContainerIdAndEncryptionKey,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE"],
     },
     async ({ services, body, proofs }) => {
       requireSizes([["value", body.value, encryptionKeyBytesMax(services.config)]]);

@@ -4,8 +4,14 @@
  */
 import type { Config } from "../config.ts";
 import { jobs as queries, sync as syncQueries } from "../db/queries.ts";
+import { CREATION_BUCKET_MICROS, creationBucket } from "../invitation/creationBucket.ts";
 import { nowMicros, type Services } from "../services.ts";
 import { deleteDueAccounts } from "./deleteAccounts.ts";
+
+/** What a job may use: it answers no request and sends no mail, so that a command can run it too. */
+export type JobServices = Pick<Services, "config" | "db" | "log" | "now"> & {
+  revokedSessions: Pick<Services["revokedSessions"], "add">;
+};
 
 export interface Job {
   /** Its key in the table job_registry, where the reference has one the reference's. */
@@ -16,7 +22,7 @@ export interface Job {
    * @param stop when it is aborted, the run ends after the step under way
    * @returns how many rows were removed; of accounts, how many accounts
    */
-  run(services: Services, stop: AbortSignal): Promise<number>;
+  run(services: JobServices, stop: AbortSignal): Promise<number>;
 }
 
 /** What one statement removes at most, in rows. */
@@ -30,6 +36,19 @@ const CLOCK_SLACK_MICROS = 120_000_000n;
 
 /** Every job. */
 export const JOBS: readonly Job[] = [
+  {
+    name: "Clear Expired Container Invites",
+    periodSecs: ({ jobs }) => jobs.clearExpiredContainerInvitesSecs,
+    async run(services, stop) {
+      const { db, config } = services;
+      const now = nowMicros(services);
+      const bucket_floor = oldestBucketKept(config, now);
+      return (
+        (await inBatches(stop, (rows_max) => queries.clear_accept_keys(db, { now, rows_max }))) +
+        (await inBatches(stop, (rows_max) => queries.clear_invitations(db, { bucket_floor, rows_max })))
+      );
+    },
+  },
   {
     name: "Clear Expired Otps",
     periodSecs: ({ jobs }) => jobs.clearExpiredOtpsSecs,
@@ -113,6 +132,18 @@ export const JOBS: readonly Job[] = [
     },
   },
 ];
+
+/**
+ * An invitation tells only in which bucket it was made. Those before this one are all older than a bucket is long
+ * (containers.md 5.6), and than an invitation may be good for (decision C2).
+ *
+ * @param now microseconds since the epoch
+ */
+function oldestBucketKept({ invitationLifetimeMaxDays }: Config, now: bigint): number {
+  const lifetimeMax = BigInt(invitationLifetimeMaxDays) * MICROS_PER_DAY;
+  const age = lifetimeMax > CREATION_BUCKET_MICROS ? lifetimeMax : CREATION_BUCKET_MICROS;
+  return creationBucket(now - age);
+}
 
 /** Repeats a statement until it finds less than it may remove. Rows that somebody else holds are left for the next run. */
 async function inBatches(

@@ -3,7 +3,7 @@ import { sendEmailChangeLink } from "../address/link.ts";
 import { takeLinkMail } from "../auth/otp.ts";
 import { accessTokensEnd, forgetSessions } from "../auth/session.ts";
 import { recovery as queries } from "../db/queries.ts";
-import { requireAddress, requireEmailParameter } from "../emailAddress.ts";
+import { EMAIL_QUERY, requireAddress, requireEmailParameter } from "../emailAddress.ts";
 import { ApiError } from "../errors.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendNotice } from "../mail/accountLetters.ts";
@@ -27,6 +27,7 @@ export const recoveryRoutes = [
       limit: "read",
       tokens: {},
       response: RecoveryParams,
+      query: EMAIL_QUERY,
     },
     async ({ services, query }) => recoveryParams(services, requireEmailParameter(query)),
   ),
@@ -40,6 +41,7 @@ export const recoveryRoutes = [
       tokens: {},
       request: RecoveryCredential,
       response: RecoveryMaterial,
+      errors: ["INCORRECTLY_FORMED", "INCORRECT_CREDENTIAL", "INVALID_STATE", "TOO_MANY_ATTEMPTS"],
     },
     async ({ services, body, clientAddress }) => {
       const address = requireAddress("email", body.email);
@@ -58,6 +60,7 @@ export const recoveryRoutes = [
       limit: "expensive-auth",
       tokens: {},
       request: RecoveryKeyAuthAndPasswordUpdate,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "INCORRECT_CREDENTIAL", "INVALID_STATE", "TOO_MANY_ATTEMPTS"],
     },
     async ({ services, body, clientAddress }) => {
       const { address, new_address } = requireRecoveryForm(body, services.config);

@@ -1,6 +1,8 @@
 /** What must hold between settings, and what is allowed but probably not meant. */
+
 import type { Reading } from "./reader.ts";
 import { SETTINGS } from "./table.ts";
+import { readTlsPair, TlsFileError, type TlsPair } from "./tls.ts";
 
 type Checked = Reading<typeof SETTINGS>;
 type Name = { env: string };
@@ -29,8 +31,14 @@ export function findContradictions(reading: Checked): string[] {
   };
   checkDatabase(reading, demand);
   checkMail(reading, demand);
+  checkTls(reading, demand);
 
   const { values: v, given } = reading;
+  demand(
+    v.getBodyPort !== v.port || v.port === 0,
+    [S.getBodyPort, S.port],
+    `${S.getBodyPort.env} and ${S.port.env} must differ.`,
+  );
   demand(
     v.accessTokenLifetimeMins <= v.refreshTokenLifetimeDays * 1440,
     [S.accessTokenLifetimeMins, S.refreshTokenLifetimeDays],
@@ -106,6 +114,30 @@ function checkMail({ values, given }: Checked, demand: Demand): void {
   );
 }
 
+function checkTls(reading: Checked, demand: Demand): void {
+  const { certFile, keyFile } = reading.values.tls;
+  const other = certFile === undefined ? S.tls.certFile : S.tls.keyFile;
+  demand(
+    (certFile === undefined) === (keyFile === undefined),
+    [S.tls.certFile, S.tls.keyFile],
+    `${other.env} is missing: HTTPS needs a certificate and its key.`,
+  );
+  const found = tlsPairOf(reading);
+  if (typeof found === "string") demand(false, [], `${S.tls.certFile.env}, ${S.tls.keyFile.env}: ${found}`);
+}
+
+/** @returns a sentence when the files cannot be used; undefined when there are none */
+function tlsPairOf({ values: { tls } }: Checked): TlsPair | string | undefined {
+  const { certFile, keyFile } = tls;
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  try {
+    return readTlsPair({ certFile, keyFile });
+  } catch (error) {
+    if (error instanceof TlsFileError) return error.message;
+    throw error;
+  }
+}
+
 function listOf(settings: readonly Name[]): string {
   return settings.map(({ env }) => env).join(", ");
 }
@@ -139,6 +171,12 @@ export function findDoubts(reading: Checked): string[] {
   doubt(
     deletionUrl !== undefined && !DELETION_PATHS.some((path) => deletionUrl.endsWith(path)),
     `${S.userDeletionUrl.env}: this server answers ${DELETION_PATHS.join(" and ")}, but not ${JSON.stringify(deletionUrl)}; nobody can confirm a deletion unless something else leads that address there.`,
+  );
+  const tls = tlsPairOf(reading);
+  if (typeof tls === "object" && tls.doubt !== undefined) doubts.push(`${S.tls.certFile.env}: ${tls.doubt}`);
+  doubt(
+    tls !== undefined && v.publicUrl.startsWith("http://"),
+    `${S.publicUrl.env} begins with http:, but with ${S.tls.certFile.env} this server speaks HTTPS only.`,
   );
   const level = origins.get(S.logLevel.env)?.text ?? "";
   doubt(

@@ -20,11 +20,4 @@ const MEANINGLESS = [
   "ENTRIES_JOB_RUNNER_WORKER_THREADS",
 ] as const;
 
-/** They belong to features that this server does not have yet; each moves to the table with its feature. */
-const LATER = [
-  "ENTRIES_CLEAR_EXPIRED_CONTAINER_INVITES_JOB_FREQUENCY_SECS",
-  "ENTRIES_CLIENT_ERRORS_ENDPOINT_KEY",
-  "ENTRIES_HEALTH_ENDPOINT_KEY",
-] as const;
-
-export const IGNORED: ReadonlySet<string> = new Set<string>([...MEANINGLESS, ...LATER]);
+export const IGNORED: ReadonlySet<string> = new Set<string>(MEANINGLESS);

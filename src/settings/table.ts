@@ -16,6 +16,7 @@ import {
   networks,
   oneOf,
   secretBytes,
+  semanticVersion,
   signupPolicy,
   text,
   textOrEmpty,
@@ -54,11 +55,28 @@ const SERVER = {
     "9000",
     "TCP port to listen on; 0 takes a free one. The option --port wins.",
   ),
+  getBodyPort: optional(
+    "ENTRIES_GET_BODY_PORT",
+    integer(0, 65_535),
+    "A second TCP port, plain HTTP, for older clients that read containers by a GET with a body. A proxy leads GET /api/container there. 0 takes a free one.",
+  ),
+  tls: {
+    certFile: optional(
+      "ENTRIES_TLS_CERT_FILE",
+      text("the path of a file with a certificate and those between it and its authority (PEM)"),
+      "The certificate for HTTPS, read again on SIGHUP. Without it the server speaks plain HTTP, for a proxy in front of it.",
+    ),
+    keyFile: optional(
+      "ENTRIES_TLS_KEY_FILE",
+      text("the path of a file with a private key (PEM)"),
+      "That certificate's private key, without a passphrase.",
+    ),
+  },
   publicUrl: setting(
     "ENTRIES_PUBLIC_URL",
     webAddress,
-    (read) => `http://127.0.0.1:${read("ENTRIES_PORT")}`,
-    "Where clients reach this server, the base of the links in mails. Default: http://127.0.0.1 and the port.",
+    (read) => `${read("ENTRIES_TLS_CERT_FILE") === undefined ? "http" : "https"}://127.0.0.1:${read("ENTRIES_PORT")}`,
+    "Where clients reach this server, the base of the links in mails. Default: http://127.0.0.1, or https with a certificate, and the port.",
   ),
   dataDir: setting(
     "ENTRIES_DATA_DIR",
@@ -70,7 +88,12 @@ const SERVER = {
     "ENTRIES_CORS_ALLOWED_ORIGINS",
     list,
     "",
-    "Origins of web apps on other sites that may change things with their cookies, like https://app.example.org, separated by commas.",
+    "Origins of web apps that may use this server from elsewhere (CORS), with cookies too, like https://app.example.org, separated by commas.",
+  ),
+  appVersionMin: optional(
+    "ENTRIES_MIN_APP_VERSION",
+    semanticVersion,
+    "Apps that say in the header AppVersion that they are older are refused. Without it all versions may come.",
   ),
   trustedProxies: setting(
     "ENTRIES_TRUSTED_PROXIES",
@@ -408,6 +431,11 @@ const LIMITS = {
 /** How often each job runs. The reference had no defaults; these are the values of its sample file, or shorter. */
 const JOBS = {
   jobs: {
+    clearExpiredContainerInvitesSecs: jobPeriod(
+      "CLEAR_EXPIRED_CONTAINER_INVITES",
+      "43200",
+      "invitations to containers that can be accepted no more",
+    ),
     clearExpiredOtpsSecs: jobPeriod("CLEAR_EXPIRED_OTPS", "900", "one-time passcodes and challenges that expired"),
     clearExpiredSessionsSecs: jobPeriod("CLEAR_EXPIRED_SESSIONS", "3600", "sessions that expired"),
     clearUnverifiedUsersSecs: jobPeriod("CLEAR_UNVERIFIED_USERS", "7200", "accounts whose address was never proven"),
@@ -435,6 +463,27 @@ function jobPeriod(name: string, defaultSecs: string, what: string) {
     `Seconds between two runs of the job that removes ${what}; 0: as often as jobs are looked at.`,
   );
 }
+
+const WATCHING = {
+  healthEndpointKey: optional(
+    "ENTRIES_HEALTH_ENDPOINT_KEY",
+    textOrEmpty,
+    "The key that opens GET /api/health; without one nobody sees it.",
+    { isSecret: true },
+  ),
+  clientErrorsEndpointKey: optional(
+    "ENTRIES_CLIENT_ERRORS_ENDPOINT_KEY",
+    textOrEmpty,
+    "The key that opens the list of errors that clients reported, GET /api/client-errors.",
+    { isSecret: true },
+  ),
+  metricsAllowedNetworks: setting(
+    "ENTRIES_METRICS_ALLOWED_NETWORKS",
+    networks,
+    "127.0.0.0/8, ::1",
+    "Addresses and networks from which /metrics is answered, separated by commas. What counts is the connection's other end, so a proxy's address lets in all of its clients.",
+  ),
+};
 
 const MAIL = {
   relay: {
@@ -521,6 +570,7 @@ export const GROUPS = [
   { title: "Live changes", settings: STREAMS },
   { title: "Request limits", settings: LIMITS },
   { title: "Jobs", settings: JOBS },
+  { title: "Health, metrics and client errors", settings: WATCHING },
   { title: "Mail", settings: MAIL },
   { title: "Switches of the reference server, for old files", settings: OLD_SWITCHES },
 ] as const;
@@ -537,6 +587,7 @@ export const SETTINGS = {
   ...STREAMS,
   ...LIMITS,
   ...JOBS,
+  ...WATCHING,
   ...MAIL,
   ...OLD_SWITCHES,
 };

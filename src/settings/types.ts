@@ -4,6 +4,7 @@
  */
 import { isIP } from "node:net";
 import { type Cidr, parseCidrList } from "../http/address.ts";
+import { isSemanticVersion } from "../http/appVersion.ts";
 import { LOG_LEVELS, type LogLevel } from "../log.ts";
 
 export interface SettingType<T> {
@@ -111,6 +112,10 @@ export const signupPolicy: SettingType<SignupPolicy> = type(
     const areDomains = domains.every((domain) => HOST_LABELS.test(domain) && domain.includes("."));
     return domains.length > 0 && areDomains ? { domains } : undefined;
   },
+);
+
+export const semanticVersion: SettingType<string> = type("a semantic version, like 1.10.0 or 2.0.0-beta.1", (text) =>
+  isSemanticVersion(text) ? text : undefined,
 );
 
 const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];

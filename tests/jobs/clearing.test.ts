@@ -232,6 +232,27 @@ describe("many rows", () => {
   const COUNT = 2_500;
   const MANY: { table: string; job: string; fill: () => Promise<unknown> }[] = [
     {
+      table: "container_accept_keys",
+      job: "Clear Expired Container Invites",
+      async fill() {
+        const box = await (await server.signUp()).createContainer();
+        await db`
+          insert into container_accept_keys (key_id, container_id, public_key, expiration, read_only)
+          select gen_random_uuid(), ${box.id}, ${Buffer.alloc(32)}::bytea, ${inMs(server, -1000)}::timestamp, false
+          from generate_series(1, ${COUNT}::int)`;
+      },
+    },
+    {
+      table: "container_share_invites",
+      job: "Clear Expired Container Invites",
+      fill: () => db`
+        insert into container_share_invites
+        select
+          gen_random_uuid(), email, '', '', '', '', '', '', '', '', gen_random_uuid(), gen_random_uuid(), 0
+        from users, generate_series(1, ${COUNT}::int)
+        where users.id = ${userId}`,
+    },
+    {
       table: "user_otps",
       job: "Clear Expired Otps",
       async fill() {

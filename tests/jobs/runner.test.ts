@@ -52,8 +52,9 @@ async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
 }
 
 describe("P10: the jobs", () => {
-  test("are the reference's five of accounts, by its registry's names, and ours; each has a setting", () => {
+  test("are the reference's six, by its registry's names, and ours; each has a setting", () => {
     expect(JOBS.map(({ name }) => name)).toEqual([
+      "Clear Expired Container Invites",
       "Clear Expired Otps",
       "Clear Old User Deletion Requests",
       "Clear Unverified Users",
@@ -64,6 +65,7 @@ describe("P10: the jobs", () => {
       "Delete Idle Containers",
     ]);
     const names = [
+      "CLEAR_EXPIRED_CONTAINER_INVITES",
       "CLEAR_EXPIRED_OTPS",
       "CLEAR_OLD_USER_DELETION_REQUESTS",
       "CLEAR_UNVERIFIED_USERS",
@@ -76,7 +78,7 @@ describe("P10: the jobs", () => {
     const env = Object.fromEntries(names.map((name, index) => [`ENTRIES_${name}_JOB_FREQUENCY_SECS`, `${index + 11}`]));
     const loaded = loadConfig(env);
     if (!("config" in loaded)) throw new Error(loaded.problems.join("; "));
-    expect(JOBS.map(({ periodSecs }) => periodSecs(loaded.config))).toEqual([11, 12, 13, 14, 15, 16, 17, 18]);
+    expect(JOBS.map(({ periodSecs }) => periodSecs(loaded.config))).toEqual([11, 12, 13, 14, 15, 16, 17, 18, 19]);
   });
 
   test("do not run because an app is built", async () => {

@@ -1,11 +1,14 @@
 import { ApiError } from "../errors.ts";
 import type { Cookies } from "./cookies.ts";
 
+/** Cookies of one name that are looked at: each may cost a query, and a browser has one for each path and domain. */
+const COOKIES_MAX = 8;
+
 /**
  * Where a token stands: in the header, else in the cookies of the same name. A header beats a cookie even when it is
  * empty; one that is not visible ASCII counts as absent.
  *
- * @returns the texts of the one header or of all such cookies, at least one
+ * @returns the texts of the one header or of the first 8 such cookies, at least one
  * @throws ApiError TOKEN_MISSING
  */
 export function findToken(
@@ -18,7 +21,7 @@ export function findToken(
     const [first = ""] = header.split(", "); // the runtime joins repeated headers
     return { texts: [first], isFromCookie: false };
   }
-  const texts = cookies.all(name);
+  const texts = cookies.all(name).slice(0, COOKIES_MAX);
   if (texts.length === 0) throw new ApiError("TOKEN_MISSING", `The token ${name} is missing.`);
   return { texts, isFromCookie: true };
 }

@@ -11,16 +11,21 @@ import { ApiError } from "./errors.ts";
 import { eventRoutes } from "./events/routes.ts";
 import { factorRoutes } from "./factor/routes.ts";
 import { clientAddress } from "./http/address.ts";
+import { addAnswerHeaders } from "./http/answerHeaders.ts";
+import { requireCurrentApp } from "./http/appVersion.ts";
+import { compressed, isCompressible } from "./http/compression.ts";
 import { requireCsrf } from "./http/csrf.ts";
 import type { Endpoint } from "./http/endpoint.ts";
-import { limitHeaders } from "./http/limits.ts";
+import { limitHeaders, type Verdict } from "./http/limits.ts";
 import { refusalPage } from "./http/page.ts";
 import { errorReply, refusalOf } from "./http/reply.ts";
 import { invitationRoutes } from "./invitation/routes.ts";
+import { openApiRoutes } from "./openapi/routes.ts";
 import { opsRoutes } from "./ops/routes.ts";
 import { recoveryRoutes } from "./recovery/routes.ts";
 import type { Services } from "./services.ts";
 import { sessionRoutes } from "./session/routes.ts";
+import { siteRoutes } from "./site/routes.ts";
 import { syncRoutes } from "./sync/routes.ts";
 import { userRoutes } from "./user/routes.ts";
 
@@ -41,10 +46,12 @@ export const routes: readonly Endpoint[] = [
   ...invitationRoutes,
   ...syncRoutes,
   ...eventRoutes,
+  ...openApiRoutes(() => routes),
+  ...siteRoutes,
 ];
 
 /** Seconds without progress on a connection after which it is cut, slow bodies included (decision W16). */
-const IDLE_TIMEOUT_SECS = 30;
+export const IDLE_TIMEOUT_SECS = 30;
 
 export type App = ReturnType<typeof createApp>;
 
@@ -71,7 +78,8 @@ export function createApp(services: Services, idleTimeoutSecs = IDLE_TIMEOUT_SEC
   return app.all("*", refuse, options);
 }
 
-interface ServerContext {
+/** A request and what carries it. */
+export interface ServerContext {
   request: Request;
   server: {
     requestIP(request: Request): { address: string } | null;
@@ -79,8 +87,11 @@ interface ServerContext {
   } | null;
 }
 
-/** The way of every request, known route or not: client, CSRF, route, limit, then the endpoint's own run. */
-async function walk(
+/**
+ * The way of every request, known route or not: client, CSRF, route, limit, version, then the endpoint's own run. What
+ * comes out of it, a refusal too, is compressed and gets the headers that every answer has.
+ */
+export async function walk(
   services: Services,
   matched: Endpoint | undefined,
   context: ServerContext,
@@ -93,6 +104,7 @@ async function walk(
   const { log, config } = services;
   const startedAt = performance.now();
   const requestId = randomUUID();
+  let verdict: Verdict | undefined;
   let response: Response;
   try {
     const peer = server?.requestIP(request)?.address;
@@ -100,13 +112,22 @@ async function walk(
     // A page goes by the link's token and by no cookie. Its form's origin is told as "null", since it sends no referrer.
     if (!isPage) requireCsrf(request, { allowedOrigins: config.corsAllowedOrigins });
     if (route) {
-      requireWithinLimit(services, route, address);
+      verdict = countForLimit(services, route, address);
+      if (verdict?.allowed === false) throw overLimit(verdict);
+      requireCurrentApp(request, route.spec.path, config.appVersionMin);
       // The runtime does not count a body that is coming as progress.
       const onBodyProgress = () => server?.timeout(request, idleTimeoutSecs);
       // Heartbeats count as progress. Without a limit, the connection of a stream that has ended, or of a reader that
       // has stopped reading, would stay for ever.
       const onStream = () => server?.timeout(request, 2 * idleTimeoutSecs);
-      response = await route.run({ services, request, clientAddress: address, onBodyProgress, onStream });
+      response = await route.run({
+        services,
+        request,
+        clientAddress: address,
+        peerAddress: peer,
+        onBodyProgress,
+        onStream,
+      });
     } else {
       response = refuseUnknown(request);
     }
@@ -114,14 +135,18 @@ async function walk(
     const refusal = refusalOf(error, log, requestId);
     response = isPage ? refusalPage(refusal) : errorReply(request, refusal);
   }
+  if (isCompressible(response)) response = await compressed(request, response);
+  addAnswerHeaders(response.headers, request, { config, requestId, verdict });
   // The next request of this connection would find nobody: the client opens another one, elsewhere.
   if (services.lifecycle.isStopping) response.headers.set("connection", "close");
+  const durationMs = performance.now() - startedAt;
+  services.ops.requests.count(route, request.method, response.status, durationMs);
   log.info("request", {
     request_id: requestId,
     method: request.method,
     route: route?.spec.path ?? "unknown",
     status: response.status,
-    duration_ms: Math.round((performance.now() - startedAt) * 1000) / 1000,
+    duration_ms: Math.round(durationMs * 1000) / 1000,
   });
   return response;
 }
@@ -131,13 +156,15 @@ function pathOf(url: string): string {
   return /^[a-z]+:\/\/[^/]*([^?#]*)/.exec(url)?.[1] ?? "";
 }
 
-/** @throws ApiError PREHANDLER 429 with `Retry-After` (decision W11) */
-function requireWithinLimit({ limiter }: Services, { spec }: Endpoint, address: string | undefined): void {
-  if (spec.limit === "unlimited") return;
-  const verdict = limiter.take(spec.limit, address);
-  if (verdict.allowed) return;
+/** What the limiter says to a request that it counts; undefined where nothing is counted. */
+function countForLimit({ limiter }: Services, { spec }: Endpoint, address: string | undefined): Verdict | undefined {
+  return spec.limit === "unlimited" ? undefined : limiter.take(spec.limit, address);
+}
+
+/** PREHANDLER 429 with `Retry-After` (decision W11). */
+function overLimit(verdict: Verdict): ApiError {
   const headers = limitHeaders(verdict);
-  throw new ApiError("PREHANDLER", "Too many requests; try again later.", { status: 429, headers });
+  return new ApiError("PREHANDLER", "Too many requests; try again later.", { status: 429, headers });
 }
 
 /** @throws ApiError PREHANDLER: 405 with `Allow` for a known path, else 404. A preflight is answered 200 (W18). */

@@ -2,10 +2,12 @@
  * The configuration of the server: read once at start, from the environment alone (decision P3). The table of settings
  * is in `settings/table.ts`.
  */
+
 import { findContradictions, findDoubts, namesDatabase, sendsMail } from "./settings/checks.ts";
 import { findUnreadNames } from "./settings/names.ts";
 import { type Environment, type Origin, readSettings } from "./settings/reader.ts";
 import { SETTINGS } from "./settings/table.ts";
+import type { TlsFiles } from "./settings/tls.ts";
 import type { ValuesOf } from "./settings/tree.ts";
 
 export type { Mailbox } from "./settings/types.ts";
@@ -16,8 +18,10 @@ type Values = ValuesOf<typeof SETTINGS>;
  * Every setting under its key in the table, units at the end of the name; all values are checked. `KB` is 1,024 bytes,
  * `MB` 1,048,576. Secrets may be missing until `completeSecrets` has run.
  */
-export interface Config extends Omit<Values, "externalDatabase" | "relay" | "oldSwitches"> {
+export interface Config extends Omit<Values, "externalDatabase" | "relay" | "oldSwitches" | "tls"> {
   database: DatabaseSetting;
+  /** undefined: plain HTTP. */
+  tls: TlsFiles | undefined;
   /** undefined: mail is written to the outbox directory. */
   smtp: SmtpSettings | undefined;
 }
@@ -71,11 +75,12 @@ export function loadConfig(env: Environment, options: ConfigOptions = {}): Confi
   const problems = [...reading.problems, ...findContradictions(reading)];
   if (problems.length > 0) return { problems, warnings, ignored };
 
-  const { externalDatabase, relay, oldSwitches, ...rest } = reading.values;
+  const { externalDatabase, relay, oldSwitches, tls, ...rest } = reading.values;
   const config: Config = {
     ...rest,
     trustedProxies: oldSwitches.usesForwardedFor === false ? [] : rest.trustedProxies,
     database: namesDatabase(reading) ? { kind: "external", url: urlOf(externalDatabase) } : { kind: "embedded" },
+    tls: tlsOf(tls),
     smtp: sendsMail(reading) ? smtpOf(relay) : undefined,
   };
   return { config, origins: reading.origins, warnings, ignored };
@@ -88,6 +93,10 @@ function withoutEffect({ oldSwitches }: Values): string[] {
     ...(oldSwitches.isEmailEnabled ? [isEmailEnabled.env] : []),
     ...(oldSwitches.usesForwardedFor ? [usesForwardedFor.env] : []),
   ];
+}
+
+function tlsOf({ certFile, keyFile }: Values["tls"]): TlsFiles | undefined {
+  return certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
 }
 
 function urlOf({

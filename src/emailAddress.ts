@@ -16,6 +16,9 @@ export function lookupForm(anyText: string): string {
   return lowerCased(anyText).replaceAll("\0", "\u{fffd}");
 }
 
+/** How routes describe the parameter below. */
+export const EMAIL_QUERY = { email: { description: "An e-mail address, in any case.", isRequired: true } } as const;
+
 /** The query parameter `email`, any text. @throws ApiError PREHANDLER when it is missing or repeated */
 export function requireEmailParameter(query: URLSearchParams): string {
   const [email, ...more] = query.getAll("email");

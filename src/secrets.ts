@@ -40,6 +40,12 @@ interface SecretFile {
 const TOKEN_SIGNING_KEY = { env: SETTINGS.tokenSigningKey.env, name: "token-signing-key", length: 64 };
 const AUTH_STRING_HASH_KEY = { env: SETTINGS.authStringHashKey.env, name: "auth-string-hash-key", length: 32 };
 
+/** What may be in `<data-dir>/secrets/`, by the key of the configuration that makes it unnecessary. */
+export const SECRET_FILES = [
+  { ...TOKEN_SIGNING_KEY, key: "tokenSigningKey", isForPasswords: false },
+  { ...AUTH_STRING_HASH_KEY, key: "authStringHashKey", isForPasswords: true },
+] as const;
+
 /**
  * Fills in the secrets that the environment does not give. A file, once made, is read again at every start and never
  * replaced; two servers that start at once end up with the same secrets.

@@ -9,6 +9,7 @@ import { type AttemptLimiter, createAttemptLimiter, createLimiter, type Limiter 
 import { followRevokedSessions, type RevokedSessions } from "./http/revokedSessions.ts";
 import type { Log } from "./log.ts";
 import type { Mailer } from "./mail/mailer.ts";
+import { createOps, type Ops } from "./ops/ops.ts";
 import type { CompleteConfig } from "./secrets.ts";
 
 /** Everything that a request handler may use. Built once by `createServices` and handed down; nothing is global. */
@@ -25,6 +26,7 @@ export interface Services {
   liveChanges: LiveChanges;
   limiter: Limiter;
   signinAttempts: AttemptLimiter;
+  ops: Ops;
   /** `isStopping` is set once, when the server was told to stop (decision P11). */
   lifecycle: { isStopping: boolean };
   /** Milliseconds since the epoch; tests move it. */
@@ -60,6 +62,7 @@ export async function createServices(
     max: config.signinLimiterMax,
     periodSecs: config.signinLimiterPeriodSecs,
   });
+  const ops = createOps({ db, passwords, mailer, revokedSessions, liveChanges, limiter, now });
   return {
     config,
     db,
@@ -73,6 +76,7 @@ export async function createServices(
     liveChanges,
     limiter,
     signinAttempts,
+    ops,
     lifecycle: { isStopping: false },
     now,
   };

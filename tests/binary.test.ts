@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { chownSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../package.json";
+import { openApiCommand } from "../src/commands/openapi.ts";
 import { protoCommand } from "../src/commands/proto.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../src/db/embedded.ts";
 import { MIGRATIONS } from "../src/db/migrate.ts";
@@ -96,6 +97,23 @@ describe("the executable in an empty folder, without any setting", () => {
       expect(names).toHaveLength(count);
       for (const name of names) expect(statSync(join(directory, name)).mode & 0o777).toBe(0o600);
     }
+  });
+
+  test("issue 6: what a browser needs for /docs is in the executable", async () => {
+    const server = serve();
+    const url = await server.listening();
+    const library = await fetch(`${url}/docs/swagger-ui-bundle.js`);
+    expect(library.headers.get("content-type")).toBe("text/javascript; charset=utf-8");
+    const inPackage = readFileSync(
+      join(import.meta.dir, "../node_modules/swagger-ui-dist/swagger-ui-bundle.js"),
+      "utf8",
+    );
+    expect(await library.text()).toBe(inPackage);
+    for (const path of ["/", "/favicon.svg", "/docs", "/docs/swagger-ui.css", "/docs/start.js", "/docs/docs.css"]) {
+      expect([path, (await fetch(url + path)).status]).toEqual([path, 200]);
+    }
+    expect(await (await fetch(`${url}/openapi.json`)).text()).toBe(openApiCommand());
+    expect(await server.stop()).toBe(0);
   });
 
   test("P3: a .env and a bunfig.toml of somebody else in the folder are not read", async () => {

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 import { version } from "../package.json";
-import { COMMANDS, parseCommandLine, UsageError } from "../src/commands/commandLine.ts";
+import { UsageError } from "../src/commands/command.ts";
+import { parseCommandLine } from "../src/commands/commandLine.ts";
 import { helpText } from "../src/commands/help.ts";
+import { COMMANDS } from "../src/commands/table.ts";
 
 function parse(line: string) {
   return parseCommandLine(line === "" ? [] : line.split(" "));
@@ -30,8 +32,9 @@ describe("platform 1.4: what is asked for", () => {
     ["config print", "config print"],
     ["config sample", "config sample"],
     ["proto", "proto"],
+    ["openapi", "openapi"],
   ])("%p runs %s", (line, command) => {
-    expect(parse(line)).toEqual({ kind: "run", command, options: {} } as never);
+    expect(parse(line)).toEqual({ kind: "run", command, options: {}, words: {} });
   });
 
   test.each([
@@ -46,7 +49,7 @@ describe("platform 1.4: what is asked for", () => {
     ["--no-jobs", { noJobs: true }],
     ["serve --NO-JOBS --port 1", { port: "1", noJobs: true }],
   ])("%p serves with its options; names in any case, the last one counts", (line, options) => {
-    expect(parse(line)).toEqual({ kind: "run", command: "serve", options });
+    expect(parse(line)).toEqual({ kind: "run", command: "serve", options, words: {} });
   });
 
   test.each([
@@ -67,6 +70,21 @@ describe("platform 1.4: what is asked for", () => {
   });
 
   test.each([
+    [["jobs", "run", "Delete Users"], "jobs run", { name: "Delete Users" }],
+    [["user", "show", "Ann@example.org"], "user show", { email: "Ann@example.org" }],
+    [["user", "show", "--", "-odd@example.org"], "user show", { email: "-odd@example.org" }],
+  ])("%p names what it works on", (args, command, words) => {
+    expect(parseCommandLine(args)).toEqual({ kind: "run", command, options: {}, words });
+  });
+
+  test.each([
+    ["jobs run", '"jobs run" needs <name>'],
+    ["jobs run delete users", '"jobs run" takes <name> only; put one with spaces into quotes'],
+    ["user", '"user" needs one of: list, show, delete, revoke-sessions'],
+    ["user show", '"user show" needs <email>'],
+    ["user list all", 'there is no command "user list all"'],
+    ["user list --limit 0", '--limit must be a whole number from 1 to 1000, not "0"'],
+    ["user list --yes", '"user list" takes no option --yes'],
     ["serv", 'there is no command "serv"'],
     ["serv --help", 'there is no command "serv"'],
     ["serve now", 'there is no command "serve now"'],
@@ -101,8 +119,30 @@ describe("help", () => {
       expect(overview).toContain(`\n  ${command} `);
       expect(helpText(command)).toStartWith("Usage: entries-server ");
     }
-    for (const text of ["", "serve", "migrate", "config", "proto"].map(helpText)) {
+    for (const text of ["", "config", ...Object.keys(COMMANDS)].map(helpText)) {
       for (const line of text.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
+    }
+  });
+});
+
+describe("examples", () => {
+  test("of every command's help call that command", () => {
+    for (const [name, { examples }] of Object.entries(COMMANDS)) {
+      expect(examples.length, name).toBeGreaterThan(0);
+      for (const example of examples) {
+        const [line = ""] = example.split(/ [>|] /);
+        const args = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+        expect(parseCommandLine(args), example).toMatchObject({ kind: "run", command: name });
+      }
+    }
+  });
+
+  test("stand in the help beside all exit statuses", () => {
+    for (const [name, { examples, exits }] of Object.entries(COMMANDS)) {
+      const text = helpText(name);
+      for (const example of examples) expect(text).toContain(`\n  entries-server ${example}\n`);
+      expect(text).toContain(`Exit status: 0 ${exits.ok}`);
+      expect(text).toContain("\n2 when the command line or the configuration is wrong.\n");
     }
   });
 });

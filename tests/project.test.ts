@@ -22,6 +22,8 @@ const FEATURES = [
   "invitation",
   "sync",
   "ops",
+  "openapi",
+  "site",
 ];
 const SHARED = ["http", "wire", "crypto", "db", "mail", "settings"];
 const LIMIT_CLASSES = ["create", "read", "modify", "expensive-auth", "light-auth", "error-report"];
@@ -30,6 +32,13 @@ const TOKENS = ["user", "userIfSent", "signIn", "refresh", "container", "accept"
 /** Open to everybody. Whoever adds a line here has thought about what a stranger can do with the route. */
 const TOKENLESS = [
   "GET /api/heartbeat",
+  "GET /healthz",
+  "GET /readyz",
+  // Only from the operator's networks, and with the operator's keys.
+  "GET /metrics",
+  "GET /api/health",
+  "GET /api/client-errors",
+  "POST /api/client-errors",
   "GET /api/auth/csrf-token",
   "GET /api/auth/nonce-and-auth-string-params",
   "POST /api/auth/sign-in",
@@ -38,6 +47,16 @@ const TOKENLESS = [
   "POST /api/auth/recovery/begin",
   "POST /api/auth/recover-with-recovery-key",
   "PUT /api/user/password",
+  // The same for everybody: what this server is, and how its API is used.
+  "GET /",
+  "GET /favicon.svg",
+  "GET /docs",
+  "GET /docs/swagger-ui-bundle.js",
+  "GET /docs/swagger-ui.css",
+  "GET /docs/start.js",
+  "GET /docs/docs.css",
+  "GET /openapi.json",
+  "GET /schema.proto",
   // Pages behind a link in a mail, which holds a token.
   "GET /account/deletion",
   "POST /account/deletion",
@@ -99,9 +118,9 @@ describe("routes", () => {
     expect(open.map(({ spec }) => `${spec.method} ${spec.path}`).sort()).toEqual([...TOKENLESS].sort());
   });
 
-  test("only the heartbeat is unlimited", () => {
+  test("only what operators and their machines poll is unlimited", () => {
     const unlimited = routes.filter(({ spec }) => spec.limit === "unlimited").map(({ spec }) => spec.path);
-    expect(unlimited).toEqual(["/api/heartbeat"]);
+    expect(unlimited).toEqual(["/api/heartbeat", "/healthz", "/readyz", "/metrics"]);
   });
 
   test("accounts.md 1.2: what computes a hash is limited as expensive, and a container token comes with a user", () => {
@@ -117,7 +136,9 @@ describe("routes", () => {
 describe("folders", () => {
   test("every folder of src has its place in these rules", () => {
     const folders = new Set(files.map(folderOf).filter((folder) => folder !== ""));
-    expect([...folders].filter((name) => ![...FEATURES, ...SHARED, "commands", "jobs"].includes(name))).toEqual([]);
+    expect([...folders].filter((name) => ![...FEATURES, ...SHARED, "commands", "jobs", "run"].includes(name))).toEqual(
+      [],
+    );
   });
 
   test("shared folders import no feature", () => {
@@ -131,7 +152,7 @@ describe("folders", () => {
   test("features and shared folders know nothing of the jobs", () => {
     const importers = files.filter((path) => importsOf(path).some((target) => folderOf(target) === "jobs"));
     expect(importers.filter((path) => [...FEATURES, ...SHARED].includes(folderOf(path)))).toEqual([]);
-    expect(importers).toContain("commands/serve.ts");
+    expect(importers).toContain("run/server.ts");
   });
 
   test("only the app imports a feature's routes", () => {

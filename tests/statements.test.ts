@@ -10,6 +10,12 @@ import { type WatchedDatabase, watchStatements } from "./support/statements.ts";
 /** Of a request that succeeds, where it can with the sample body; a wrong passcode costs the same as a right one. */
 const STATEMENTS: Record<string, number> = {
   "GET /api/heartbeat": 0,
+  "GET /healthz": 0,
+  "GET /readyz": 2,
+  "GET /metrics": 0,
+  "GET /api/health": 0,
+  "GET /api/client-errors": 0,
+  "POST /api/client-errors": 0,
   "GET /api/auth/csrf-token": 0,
   "GET /api/auth/nonce-and-auth-string-params": 1,
   "POST /api/auth/sign-in": 2,

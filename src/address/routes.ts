@@ -18,6 +18,7 @@ export const addressRoutes = [
       limit: "expensive-auth",
       tokens: { user: true },
       request: EmailChangeRequest,
+      errors: ["INCORRECTLY_FORMED", "TOO_MANY_ATTEMPTS"],
     },
     async ({ services, body, proofs: { user }, clientAddress }) => {
       const { user_id } = user;

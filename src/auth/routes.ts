@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { auth as queries, user as userQueries } from "../db/queries.ts";
-import { requireAddress, requireEmailParameter } from "../emailAddress.ts";
+import { EMAIL_QUERY, requireAddress, requireEmailParameter } from "../emailAddress.ts";
 import { ApiError } from "../errors.ts";
 import { isSecondFactor, openBySecondFactor, type SessionOpening } from "../factor/signIn.ts";
 import { CSRF_COOKIE_LIFETIME_SECS, removeCookie, setCookie } from "../http/cookies.ts";
@@ -19,7 +19,7 @@ import {
 } from "./messages.ts";
 import { OTP_DIGITS, otpHmac, sendAccountChangeOtp, sendSigninOtp, wrongOtp } from "./otp.ts";
 import { endSession, issueTokens, refreshSession } from "./session.ts";
-import { giveSigninToken, issueSigninToken } from "./signinToken.ts";
+import { BROWSER_HEADER, giveSigninToken, issueSigninToken } from "./signinToken.ts";
 
 const MICROS_PER_SEC = 1_000_000n;
 
@@ -31,6 +31,12 @@ export const authRoutes = [
       summary: "Gives a browser the token that it must send back with every change. Always JSON.",
       limit: "light-auth",
       tokens: {},
+      contentType: "application/json",
+      contentSchema: {
+        type: "object",
+        properties: { csrf_token: { type: "string" } },
+        required: ["csrf_token"],
+      },
     },
     async ({ addCookies }) => {
       const csrf_token = newCsrfToken();
@@ -48,6 +54,7 @@ export const authRoutes = [
       limit: "read",
       tokens: {},
       response: SigninNonceAndHashParams,
+      query: EMAIL_QUERY,
     },
     async ({ services, query }) => createChallenge(services, requireEmailParameter(query)),
   ),
@@ -61,6 +68,8 @@ export const authRoutes = [
       tokens: {},
       request: CredentialPair,
       response: SigninToken,
+      headers: BROWSER_HEADER,
+      errors: ["INCORRECTLY_FORMED", "INCORRECT_CREDENTIAL", "INCORRECT_NONCE", "TOO_MANY_ATTEMPTS", "TOKEN_EXPIRED"],
     },
     async (context) => {
       const { user_id, token_epoch, has_second_factor } = await checkPassword(context);
@@ -82,6 +91,8 @@ export const authRoutes = [
       tokens: { signIn: true },
       request: Otp,
       response: AuthenticatedSession,
+      details: "With the sign-in token in a cookie the new tokens come in cookies too, and `tokens` is absent.",
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "TOO_MANY_ATTEMPTS"],
     },
     async ({ services, body, proofs: { signIn }, addCookies }) => {
       const session_id = randomUUID();
@@ -113,6 +124,7 @@ export const authRoutes = [
       summary: "Mails a passcode for a change of the account; the previous one is void.",
       limit: "light-auth",
       tokens: { user: true },
+      errors: ["TOO_MANY_ATTEMPTS"],
     },
     async ({ services, proofs: { user } }) => {
       await sendAccountChangeOtp(services, user.user_id);
@@ -127,6 +139,7 @@ export const authRoutes = [
       summary: "The same as POST, for clients that know no other way and send their token in the header.",
       limit: "light-auth",
       tokens: { user: true },
+      errors: [405, "TOO_MANY_ATTEMPTS"],
     },
     async ({ services, proofs: { user } }) => {
       // Any site can make a browser send a GET with its cookies (decision A8).
@@ -146,6 +159,7 @@ export const authRoutes = [
       summary: "Mails another passcode for a sign-in; the previous one is void.",
       limit: "light-auth",
       tokens: { signIn: true },
+      errors: ["TOO_MANY_ATTEMPTS"],
     },
     async ({ services, proofs: { signIn } }) => {
       await sendSigninOtp(services, signIn);
@@ -161,6 +175,7 @@ export const authRoutes = [
       limit: "light-auth",
       tokens: { refresh: true },
       response: TokenPair,
+      details: "With the refresh token in a cookie the new tokens come in cookies too, and the body is empty.",
     },
     async ({ services, proofs: { refresh }, addCookies }) => {
       const issued = await refreshSession(services, refresh);
@@ -177,6 +192,7 @@ export const authRoutes = [
       summary: "Ends the session of the refresh token.",
       limit: "light-auth",
       tokens: { user: true, refresh: true },
+      errors: ["CONFLICT_WITH_EXISTING"],
     },
     async ({ services, proofs: { user, refresh }, addCookies }) => {
       if (user.user_id !== refresh.user_id) {

@@ -82,7 +82,10 @@ async function adoptReferenceToken(services: Services, presented: PresentedToken
  *
  * @param revoked_ids as the statement answered them
  */
-export function forgetSessions({ revokedSessions }: Services, revoked_ids: readonly string[] | null | undefined): void {
+export function forgetSessions(
+  { revokedSessions }: { revokedSessions: Pick<Services["revokedSessions"], "add"> },
+  revoked_ids: readonly string[] | null | undefined,
+): void {
   for (const id of revoked_ids ?? []) revokedSessions.add(id);
 }
 
@@ -111,7 +114,7 @@ export async function endSession(services: Services, presented: PresentedToken):
 }
 
 /** When the last access token that was issued until now expires, microseconds since the Unix epoch. */
-export function accessTokensEnd(services: Services): bigint {
+export function accessTokensEnd(services: Pick<Services, "config" | "now">): bigint {
   return nowMicros(services) + BigInt(services.config.accessTokenLifetimeMins) * 60n * MICROS_PER_SEC;
 }
 

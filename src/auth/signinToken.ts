@@ -3,6 +3,13 @@ import type { Context } from "../http/endpoint.ts";
 import type { Services } from "../services.ts";
 import type { SigninToken } from "./messages.ts";
 
+/** How routes that give a sign-in token describe what browsers send. */
+export const BROWSER_HEADER = {
+  "x-client-is-browser": {
+    description: "`true`: the token comes in the cookie x-signin-token, and the body is empty.",
+  },
+} as const;
+
 /**
  * Makes a sign-in token; its MAC is what passcodes are bound to.
  *

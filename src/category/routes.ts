@@ -16,6 +16,7 @@ export const categoryRoutes = [
       request: NewEncryptedBlob,
       response: CategoryId,
       status: 201,
+      errors: ["INPUT_TOO_LARGE", "TOO_MANY_REQUESTED"],
     },
     async ({ services, body, proofs }) => {
       const { config, db } = services;
@@ -40,6 +41,7 @@ export const categoryRoutes = [
       limit: "modify",
       tokens: { user: true, container: "write" },
       request: CategoryUpdate,
+      errors: ["INPUT_TOO_LARGE", "CATEGORY_DOES_NOT_EXIST", "OUT_OF_DATE", "TOO_MANY_REQUESTED"],
     },
     async ({ services: { config, db }, body, proofs }) => {
       requireSizes([["encrypted_blob", body.encrypted_blob, smallObjectBytesMax(config)]]);

@@ -1,63 +1,77 @@
-const OVERVIEW = `entries-server stores and synchronises an end-to-end encrypted budgeting app.
+import type { Command } from "./command.ts";
+import { commandsUnder } from "./commandLine.ts";
+import { findOption } from "./options.ts";
+import { COMMANDS } from "./table.ts";
+import { columns } from "./text.ts";
+
+/**
+ * @param topic a command, the first word of several, or empty for the overview
+ * @returns lines that fit 120 columns
+ */
+export function helpText(topic: string): string {
+  const command = COMMANDS[topic];
+  if (command) return commandHelp(topic, command);
+  return topic === "" ? overview() : familyHelp(topic);
+}
+
+function overview(): string {
+  return `entries-server stores and synchronises an end-to-end encrypted budgeting app.
 
 Usage: entries-server [command] [options]
 
 Commands:
-  serve             run the server (the default)
-  migrate           bring the database's schema up to date, without serving
-  migrate status    show which migrations are applied and which are not
-  config check      check the configuration
-  config print      show the settings in force and where each comes from
-  config sample     print a sample.env with every setting
-  proto             print the protobuf definitions of the messages
+${summaries(Object.keys(COMMANDS))}
 
 Options:
-  --port N          listen on this TCP port instead of ENTRIES_PORT
-  --data-dir DIR    use this data directory instead of ENTRIES_DATA_DIR
-  --no-jobs         serve only, leave the periodic jobs to other servers on the same database
-  --help            help, also for one command: entries-server migrate --help
-  --version         print the version
+  --help     help, also for one command: entries-server migrate --help
+  --version  print the version
 
-Everything else is set by environment variables; see "entries-server config sample". Without any setting the server
-runs its own PostgreSQL and keeps everything in ./entries-data.
+Settings come from environment variables; see "entries-server config sample". Without any setting the server runs its
+own PostgreSQL and keeps everything in ./entries-data.
+Exit status of every command: 0 when all is well, 1 when something failed, 2 when the command line or the configuration
+is wrong.
 `;
+}
 
-const TOPICS: Readonly<Record<string, string>> = {
-  serve: `Usage: entries-server [serve] [--port N] [--data-dir DIR] [--no-jobs]
+function familyHelp(word: string): string {
+  return `Usage: entries-server ${word} <command>
 
-Checks the configuration, starts or waits for the database, brings its schema up to date, then listens. SIGTERM and
-SIGINT stop it after the running requests.
-Exit status: 0 after a stop, 2 for a wrong configuration or command line, 1 for any other failure.
+Commands:
+${summaries(commandsUnder(word))}
 
-  --port N          listen on this TCP port instead of ENTRIES_PORT (default 9000); 0 takes a free one
-  --data-dir DIR    the embedded database, generated secrets and unsent mail are here (default ./entries-data)
-  --no-jobs         serve only. Of several servers on one database at least one must run the jobs, which remove what
-                    expired and accounts whose deletion is due
-`,
-  migrate: `Usage: entries-server migrate [status] [--data-dir DIR]
+For one of them: entries-server ${commandsUnder(word)[0]} --help
+`;
+}
 
-Brings the database's schema up to date and ends; "serve" does the same before it listens. A database of the
-reference server is adopted in place. With "status" nothing is changed: the migrations are listed.
+function commandHelp(name: string, command: Command): string {
+  const { about, exits, options, examples } = command;
+  const parts = [
+    `Usage: entries-server ${usage(name, command)}`,
+    about,
+    ...(options.length > 0 ? [`Options:\n${columns(options.map(optionRow), "  ").trimEnd()}`] : []),
+    `Examples:\n${examples.map((example) => `  entries-server ${example}`).join("\n")}`,
+    `Exit status: 0 ${exits.ok}${exits.failure ? `, 1 ${exits.failure}` : ""},\n2 when the command line or the configuration is wrong.`,
+    ...(commandsUnder(name).length > 0 ? [`See also:\n${summaries(commandsUnder(name))}`] : []),
+  ];
+  return `${parts.join("\n\n")}\n`;
+}
 
-  --data-dir DIR    the embedded database is here (default ./entries-data)
-`,
-  config: `Usage: entries-server config check|print|sample [--port N] [--data-dir DIR]
+/** A command with its arguments and options, as it is called. */
+function usage(name: string, { options, arguments: words }: Command): string {
+  const shownName = name === "serve" ? "[serve]" : name;
+  const shownOptions = options.map((option) => `[${optionRow(option)[0]}]`);
+  return [shownName, ...words.map((word) => `<${word}>`), ...shownOptions].join(" ");
+}
 
-  check     names every problem and doubt of the configuration; exit status 0 when the server can start, else 2
-  print     shows every setting in force and where it comes from; secrets are not shown
-  sample    prints a sample.env with every setting, its meaning and its default
-`,
-  proto: `Usage: entries-server proto
+function summaries(names: readonly string[]): string {
+  const rows = names.map((name) => {
+    const { arguments: words = [], summary = "" } = COMMANDS[name] ?? {};
+    return [[name, ...words.map((word) => `<${word}>`)].join(" "), summary];
+  });
+  return columns(rows, "  ").trimEnd();
+}
 
-Prints the protobuf definitions (proto2) of every message, to generate a client from.
-`,
-};
-
-/**
- * @param topic a command or the first word of one; empty for the overview
- * @returns lines that fit 120 columns
- */
-export function helpText(topic: string): string {
-  const [word = ""] = topic.split(" ");
-  return TOPICS[word] ?? OVERVIEW;
+function optionRow(name: string): readonly [string, string] {
+  const { value, help = "" } = findOption(name) ?? {};
+  return [value ? `--${name} ${value.name}` : `--${name}`, help];
 }

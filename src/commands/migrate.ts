@@ -1,10 +1,8 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Config } from "../config.ts";
 import { MIGRATIONS, migrate as runMigrations, schemaVersion } from "../db/migrate.ts";
 import type { Db } from "../db/query.ts";
-import { createLog } from "../log.ts";
-import { openDatabase } from "./serve.ts";
+import { openDatabase as openOwnDatabase } from "../run/server.ts";
+import { commandLog, isDatabaseMissing, openDatabase } from "./database.ts";
 
 /**
  * Brings the database's schema up to date, or with "status" only tells how far it is.
@@ -12,15 +10,14 @@ import { openDatabase } from "./serve.ts";
  * @returns the exit status: 0 when the schema is up to date, 1 when it is not or the database cannot be reached
  */
 export async function migrate(config: Config, action: "run" | "status"): Promise<number> {
-  const isMissing = config.database.kind === "embedded" && !existsSync(join(config.dataDir, "database"));
-  if (action === "status" && isMissing) {
-    console.log(`There is no database in ${config.dataDir} yet. The first start makes it.`);
-    return 1;
-  }
-  const log = createLog("warn", process.stderr.isTTY === true, (text) => process.stderr.write(text));
-  const { db, embedded } = await openDatabase(config, log);
+  return action === "status" ? showStatus(config) : runPending(config);
+}
+
+/** An embedded database of a running server is refused: the schema must not change under it. */
+async function runPending(config: Config): Promise<number> {
+  const log = commandLog();
+  const { db, embedded } = await openOwnDatabase(config, log);
   try {
-    if (action === "status") return await printStatus(db);
     const applied = await runMigrations(db, log);
     for (const { version, name } of applied) console.log(`Applied migration ${version}, ${name}.`);
     console.log("The schema is up to date.");
@@ -28,6 +25,19 @@ export async function migrate(config: Config, action: "run" | "status"): Promise
   } finally {
     await db.end({ timeout: 5 });
     await embedded?.stop();
+  }
+}
+
+async function showStatus(config: Config): Promise<number> {
+  if (isDatabaseMissing(config)) {
+    console.log(`There is no database in ${config.dataDir} yet. The first start makes it.`);
+    return 1;
+  }
+  const { db, close } = await openDatabase(config, commandLog());
+  try {
+    return await printStatus(db);
+  } finally {
+    await close();
   }
 }
 

@@ -26,6 +26,7 @@ export const credentialRoutes = [
       limit: "expensive-auth",
       tokens: { userIfSent: true },
       request: AuthStringAndEncryptedPasswordUpdate,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "INCORRECT_CREDENTIAL", "TOO_MANY_ATTEMPTS"],
     },
     async ({ services, body, proofs: { userIfSent }, clientAddress }) => {
       const { db, mailer, passwords, config } = services;
@@ -65,6 +66,7 @@ export const credentialRoutes = [
       limit: "expensive-auth",
       tokens: { user: true },
       request: RecoveryKeyUpdate,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE"],
     },
     async ({ services, body, proofs: { user } }) => {
       const { db, mailer, passwords, config } = services;
@@ -96,6 +98,7 @@ export const credentialRoutes = [
       tokens: { user: true },
       request: AccountKeyUpdate,
       bodyBytesMax: accountKeyBodyBytesMax,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "OUT_OF_DATE"],
     },
     async ({ services, body, proofs: { user } }) => {
       const { db, mailer, passwords, config } = services;

@@ -36,6 +36,8 @@ export interface Passwords {
   isOutdated(stored: string): boolean;
   /** Computations that run or wait. */
   pending(): number;
+  /** Those of them that run. */
+  running(): number;
 }
 
 /** The hasher of one process; nothing is computed yet. */
@@ -72,6 +74,7 @@ export function createPasswords(settings: PasswordSettings): Passwords {
     verify: (stored, secret) => enqueue.run(() => verifyNow(stored, secret)),
     isOutdated,
     pending: enqueue.pending,
+    running: enqueue.running,
   };
 }
 
@@ -120,5 +123,5 @@ function createQueue(parallel: number, waitingMax: number) {
     }
   }
 
-  return { run, pending: () => running + waiting.length };
+  return { run, pending: () => running + waiting.length, running: () => running };
 }

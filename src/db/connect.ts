@@ -1,5 +1,7 @@
+import { hostname } from "node:os";
 import postgres from "postgres";
 import type { Log } from "../log.ts";
+import { PoolActivity } from "./activity.ts";
 import type { Db } from "./query.ts";
 import { formatTimestamp, parseTimestamp } from "./time.ts";
 
@@ -8,6 +10,9 @@ export type DatabaseAddress = { url: string } | { socketPath: string; database: 
 
 /** Longest wait before a lost connection is tried again, in seconds. Requests wait it out, so it is short. */
 const RECONNECT_SECS_MAX = 0.5;
+
+/** Tells the operator whose a connection is, and the process which are its own. PostgreSQL keeps 63 bytes. */
+const APPLICATION_NAME = `entries-server ${process.pid}@${hostname()}`.slice(0, 63);
 
 export interface PoolSettings {
   databaseConnectionsMax: number;
@@ -27,7 +32,7 @@ export function connectDatabase(address: DatabaseAddress, settings: PoolSettings
     connect_timeout: settings.databaseConnectionTimeoutSecs,
     max_lifetime: settings.databaseLifetimeSecs,
     backoff: (retries: number) => Math.min(3 ** retries / 100, RECONNECT_SECS_MAX),
-    connection: { TimeZone: "UTC", application_name: "entries-server", client_min_messages: "warning" },
+    connection: { TimeZone: "UTC", application_name: APPLICATION_NAME, client_min_messages: "warning" },
     onnotice: (notice: postgres.Notice) => log.warn("database notice", { code: String(notice.code) }),
     types: {
       bigint: postgres.BigInt,
@@ -48,7 +53,9 @@ export function connectDatabase(address: DatabaseAddress, settings: PoolSettings
           database: address.database,
           username: address.username,
         } as postgres.Options<Record<string, postgres.PostgresType>>);
-  return pool as unknown as Db;
+  return Object.assign(pool as unknown as Omit<Db, "activity">, {
+    activity: new PoolActivity(settings.databaseConnectionsMax),
+  }) as Db;
 }
 
 /** What postgres.js reads wrongly in a URL: an IPv6 host in brackets, and a percent-encoded database name. */

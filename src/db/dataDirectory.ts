@@ -194,6 +194,23 @@ export function readPostmasterPid(cluster: string): number | undefined {
 }
 
 /**
+ * Where the postmaster of a cluster takes connections; undefined while it starts or stops.
+ *
+ * @returns the path of its unix socket
+ */
+export function readPostmasterSocket(cluster: string): string | undefined {
+  const lines = readOrNothing(() => readFileSync(join(cluster, "postmaster.pid"), "utf8"))?.split("\n") ?? [];
+  const [, , , port, directory, , , status] = lines.map((line) => line.trim());
+  return directory && status === "ready" ? join(directory, `.s.PGSQL.${port}`) : undefined;
+}
+
+/** The process id of the server that holds a data directory, or held it last; undefined when none ever did. */
+export function readServerPid(dataDir: string): number | undefined {
+  const pid = Number.parseInt(readOrNothing(() => readFileSync(join(dataDir, "server.lock"), "utf8")) ?? "", 10);
+  return pid > 0 ? pid : undefined;
+}
+
+/**
  * Removes the note of a dead postmaster. PostgreSQL does so itself unless the process id is in use again. It still
  * checks by its shared memory block that no process works on the cluster.
  */

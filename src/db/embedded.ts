@@ -10,6 +10,7 @@ import {
   inspectCluster,
   lockDataDirectory,
   messageOf,
+  readPostmasterSocket,
   removeIfPossible,
   removeStalePidFile,
   syncDirectory,
@@ -71,6 +72,9 @@ const CLUSTER_DEFAULTS: Record<string, string> = {
 
 /** Stands in the command line of our PostgreSQL, and so tells it from one that somebody started by hand. */
 const CLUSTER_NAME = "entries-server";
+
+/** The server's database and its owner. */
+const OWN_DATABASE = { username: "entries", database: "entries" };
 
 /** What must hold at every start, whatever postgresql.conf says. */
 const FIXED_SETTINGS: Record<string, string> = {
@@ -138,6 +142,43 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
     if (error instanceof EmbeddedPostgresError) throw error;
     throw new EmbeddedPostgresError(`The embedded PostgreSQL cannot start in ${dataDir}: ${messageOf(error)}`);
   }
+}
+
+/** How long a command waits for a server that is just starting or stopping. */
+const SHARE_LIMIT_MS = 10_000;
+
+/** The embedded PostgreSQL, of this process or of the server that runs on the data directory. */
+export type SharedPostgres = Pick<EmbeddedPostgres, "connection" | "stop"> & {
+  /** It belongs to a running server and goes on after `stop()`. */
+  isOfServer: boolean;
+};
+
+/**
+ * For commands: uses the PostgreSQL of the server that runs on the data directory, or starts it when none runs.
+ *
+ * @throws EmbeddedPostgresError as startEmbeddedPostgres
+ */
+export async function shareEmbeddedPostgres(options: EmbeddedOptions): Promise<SharedPostgres> {
+  const deadline = performance.now() + SHARE_LIMIT_MS;
+  for (;;) {
+    try {
+      const { connection, stop } = await startEmbeddedPostgres(options);
+      return { connection, stop, isOfServer: false };
+    } catch (error) {
+      if (!(error instanceof DataDirectoryInUse)) throw error;
+      const connection = findRunningDatabase(options.dataDir);
+      if (connection) return { connection, stop: async () => {}, isOfServer: true };
+      if (performance.now() > deadline) throw error;
+    }
+    await Bun.sleep(50);
+  }
+}
+
+function findRunningDatabase(dataDir: string): SocketAddress | undefined {
+  const cluster = realpathSync(join(dataDir, "database"));
+  if (!findPostmaster(cluster)?.command.includes(`cluster_name=${CLUSTER_NAME}`)) return undefined;
+  const socketPath = readPostmasterSocket(cluster);
+  return socketPath === undefined ? undefined : { ...OWN_DATABASE, socketPath };
 }
 
 /** Removes what earlier versions and killed starts left behind. */
@@ -232,7 +273,7 @@ async function waitForPrevious({ cluster, dataDir }: Place, deadline: number): P
 
 async function finishStart(postmaster: Postmaster, socketPath: string, release: () => void): Promise<EmbeddedPostgres> {
   const superuserConnection = { socketPath, username: "postgres", database: "postgres" };
-  const connection = { socketPath, username: "entries", database: "entries" };
+  const connection = { ...OWN_DATABASE, socketPath };
   let isStopping = false;
   const exited = postmaster.ended.then(({ status, lastLines }) => {
     release();

@@ -1,11 +1,18 @@
 import { dlopen, FFIType, read } from "bun:ffi";
 import { closeSync, openSync } from "node:fs";
 
-/** The two calls of the C library that neither Bun nor Node offers. glibc is there wherever the bundled PostgreSQL runs. */
+/** The calls of the C library that neither Bun nor Node offers. glibc is there wherever the bundled PostgreSQL runs. */
 function openLibc() {
   return dlopen("libc.so.6", {
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     syncfs: { args: [FFIType.i32], returns: FFIType.i32 },
+    dup2: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+    sendto: {
+      args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
+      returns: FFIType.i64,
+    },
+    clock_gettime: { args: [FFIType.i32, FFIType.ptr], returns: FFIType.i32 },
     __errno_location: { args: [], returns: FFIType.ptr },
   }).symbols;
 }
@@ -44,6 +51,55 @@ export function syncFileSystem(directory: string): void {
   } finally {
     closeSync(fileDescriptor);
   }
+}
+
+/** Makes `descriptor` another name for what `source` is; what it was before is closed. Linux, as everything here. */
+export function replaceDescriptor(descriptor: number, source: number): void {
+  if (libc().dup2(source, descriptor) < 0) throw new Error(`Cannot replace a descriptor (errno ${lastErrno()}).`);
+}
+
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 0x80002;
+/** Do not wait for a receiver whose queue is full, and raise no signal when it is gone. */
+const MSG_DONTWAIT_NOSIGNAL = 0x4040;
+/** Of sockaddr_un: 108 bytes, with the zero at the end of a file's path. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/**
+ * Sends one datagram to a unix socket.
+ *
+ * @param path of a socket file, or "@" and the name of an abstract socket
+ * @throws Error when it cannot be sent
+ */
+export function sendUnixDatagram(path: string, text: string): void {
+  const name = Buffer.from(path);
+  if (name.length > SOCKET_PATH_BYTES_MAX) throw new Error("The path of the socket is too long.");
+  const isAbstract = path.startsWith("@");
+  if (isAbstract) name[0] = 0;
+  const address = Buffer.concat([
+    Buffer.from(new Uint16Array([AF_UNIX]).buffer),
+    name,
+    Buffer.alloc(isAbstract ? 0 : 1),
+  ]);
+  const message = Buffer.from(text);
+  const socket = libc().socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  if (socket < 0) throw new Error(`Cannot make a socket (errno ${lastErrno()}).`);
+  try {
+    const sent = libc().sendto(socket, message, message.length, MSG_DONTWAIT_NOSIGNAL, address, address.length);
+    if (Number(sent) !== message.length) throw new Error(`Cannot send to the socket (errno ${lastErrno()}).`);
+  } finally {
+    closeSync(socket);
+  }
+}
+
+const CLOCK_MONOTONIC = 1;
+
+/** The system's monotonic clock in microseconds, which is the same for all processes. Bun's begin with the process. */
+export function monotonicMicros(): bigint {
+  const time = new BigInt64Array(2);
+  if (libc().clock_gettime(CLOCK_MONOTONIC, time) !== 0) throw new Error("There is no monotonic clock.");
+  const [secs = 0n, nanos = 0n] = time;
+  return secs * 1_000_000n + nanos / 1000n;
 }
 
 function lastErrno(): number {

@@ -1,9 +1,10 @@
 import type postgres from "postgres";
+import type { PoolActivity, StatementTimer } from "./activity.ts";
 
 /** A pool, with 64-bit integers and times as bigint (see connect.ts). */
-export type Db = postgres.Sql<{ bigint: bigint }>;
+export type Db = postgres.Sql<{ bigint: bigint }> & { readonly activity: PoolActivity };
 /** A pool or a transaction: every query function takes one first, so that the caller decides. */
-export type Executor = postgres.ISql<{ bigint: bigint }>;
+export type Executor = postgres.ISql<{ bigint: bigint }> & { readonly activity?: PoolActivity };
 
 /** How many rows a statement answers: exactly one, none or one, any number, or just how many it touched. */
 export type Cardinality = "one" | "maybe" | "many" | "count";
@@ -40,7 +41,8 @@ export function query<Params extends object, Row, Kind extends Cardinality>(
     });
     // `simple: false`: a statement without parameters would otherwise not be prepared.
     const options = { prepare: true, simple: false } as postgres.UnsafeQueryOptions;
-    const rows = await db.unsafe(text, values as never[], options);
+    const pending = db.unsafe(text, values as never[], options);
+    const rows = await (db.activity ? timed(pending, db.activity.begin()) : pending);
     if (kind === "many") return rows;
     if (kind === "count") return rows.count;
     if (rows.length > 1 || (kind === "one" && rows.length === 0)) {
@@ -49,4 +51,29 @@ export function query<Params extends object, Row, Kind extends Cardinality>(
     return rows[0];
   }
   return Object.assign(run as Query<Params, Row, Kind>, { file, text });
+}
+
+/** Awaits a statement and tells the timer how far it is. */
+async function timed<Rows>(pending: PromiseLike<Rows>, timer: StatementTimer): Promise<Rows> {
+  Object.assign(pending, { options: new TimedOptions(timer) });
+  try {
+    return await pending;
+  } finally {
+    timer.done();
+  }
+}
+
+/** postgres.js does not tell when a connection takes a statement, but asks it then whether it is to be prepared. */
+class TimedOptions {
+  readonly simple = false;
+  readonly #timer: StatementTimer;
+
+  constructor(timer: StatementTimer) {
+    this.#timer = timer;
+  }
+
+  get prepare(): true {
+    this.#timer.taken();
+    return true;
+  }
 }

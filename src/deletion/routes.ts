@@ -30,6 +30,7 @@ export const deletionRoutes = [
       request: ContainerAccessTokenList,
       response: VerificationEmailSent,
       bodyBytesMax: containerTokensBodyBytesMax,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "CONTAINER_DOES_NOT_EXIST", "TOO_MANY_ATTEMPTS"],
     },
     async ({ services, body, proofs: { user } }) => {
       const { userDeletionTokenLifetimeDays: lifetimeDays, userDeletionDelayDays: delayDays } = services.config;

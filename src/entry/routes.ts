@@ -21,6 +21,7 @@ export const entryRoutes = [
       request: EncryptedBlobAndCategoryId,
       response: EntryId,
       status: 201,
+      errors: ["INPUT_TOO_LARGE", "FOREIGN_KEY_DOES_NOT_EXIST", "TOO_MANY_REQUESTED"],
     },
     async ({ services, body, proofs }) => {
       const { config, db } = services;
@@ -42,6 +43,13 @@ export const entryRoutes = [
       limit: "modify",
       tokens: { user: true, container: "write" },
       request: EntryUpdate,
+      errors: [
+        "INPUT_TOO_LARGE",
+        "ENTRY_DOES_NOT_EXIST",
+        "FOREIGN_KEY_DOES_NOT_EXIST",
+        "OUT_OF_DATE",
+        "TOO_MANY_REQUESTED",
+      ],
     },
     async ({ services: { config, db }, body, proofs }) => {
       requireSizes([["encrypted_blob", body.encrypted_blob, smallObjectBytesMax(config)]]);
@@ -73,6 +81,7 @@ export const entryRoutes = [
       request: EntryAndCategory,
       response: EntryIdAndCategoryId,
       status: 201,
+      errors: ["INPUT_TOO_LARGE", "TOO_MANY_REQUESTED"],
     },
     async ({ services, body, proofs }) => {
       const { config, db } = services;

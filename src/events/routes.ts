@@ -1,5 +1,5 @@
 import { ContainerAccessTokenList } from "../container/messages.ts";
-import { openTokenList, tokensInHeader } from "../container/tokenList.ts";
+import { openTokenList, TOKEN_LIST_HEADER, tokensInHeader } from "../container/tokenList.ts";
 import { ApiError, overloaded } from "../errors.ts";
 import type { PresentedToken } from "../http/access.ts";
 import { endpoint } from "../http/endpoint.ts";
@@ -14,6 +14,16 @@ const HEADERS = {
   "x-accel-buffering": "no",
 };
 
+const EVENTS = `
+- \`event: change\` with \`data: {"container_id":"…","cursor":"123"}\`: once for each container when the stream opens, then
+  after changes, of which several may be one event. \`POST /api/container/changes\` tells what changed.
+- \`event: gone\` with \`data: {"container_id":"…"}\`: the key was removed or its token has expired; the stream goes on for
+  the others.
+- A comment every 25 seconds.
+
+The stream ends with the access token, or when no container is left.
+`.trim();
+
 export const eventRoutes = [
   endpoint(
     {
@@ -23,6 +33,9 @@ export const eventRoutes = [
       limit: "read",
       tokens: { user: true },
       isStream: true,
+      details: EVENTS,
+      headers: TOKEN_LIST_HEADER,
+      errors: [400, "CONTAINER_DOES_NOT_EXIST", "TOO_MANY_REQUESTED"],
     },
     async ({ services, request, proofs: { user } }) => openStream(services, user, tokensInHeader(request), true),
   ),
@@ -36,6 +49,8 @@ export const eventRoutes = [
       tokens: { user: true },
       request: ContainerAccessTokenList,
       isStream: true,
+      details: EVENTS,
+      errors: ["INCORRECTLY_FORMED", "CONTAINER_DOES_NOT_EXIST", "TOO_MANY_REQUESTED"],
     },
     async ({ services, body, proofs: { user } }) => openStream(services, user, body.tokens, false),
   ),

@@ -95,6 +95,7 @@ export const factorRoutes = [
       request: PasswordProof,
       response: TotpEnrolment,
       status: 201,
+      errors: ["CONFLICT_WITH_EXISTING", "TOO_MANY_ATTEMPTS", "TOO_MANY_REQUESTED"],
     },
     async (context) => {
       const { user_id, email } = await requirePasswordOf(context);
@@ -111,6 +112,7 @@ export const factorRoutes = [
       tokens: { user: true },
       request: TotpCode,
       response: RecoveryCodes,
+      errors: ["INVALID_STATE", "TOO_MANY_ATTEMPTS", "TOO_MANY_REQUESTED"],
     },
     async ({ services, body, proofs: { user } }) => ({ codes: await confirmTotp(services, user.user_id, body.value) }),
   ),
@@ -124,6 +126,7 @@ export const factorRoutes = [
       tokens: { user: true },
       request: PasswordProof,
       response: PasskeyOptions,
+      errors: ["TOO_MANY_ATTEMPTS", "TOO_MANY_REQUESTED"],
     },
     async (context) => {
       await requirePasswordOf(context);
@@ -141,6 +144,13 @@ export const factorRoutes = [
       request: PasskeyRegistration,
       response: RecoveryCodes,
       status: 201,
+      errors: [
+        "INCORRECTLY_FORMED",
+        "INPUT_TOO_LARGE",
+        "INVALID_STATE",
+        "CONFLICT_WITH_EXISTING",
+        "TOO_MANY_REQUESTED",
+      ],
     },
     async ({ services, body, proofs: { user } }) => {
       const { json, label_encrypted } = body;
@@ -158,6 +168,7 @@ export const factorRoutes = [
       tokens: { user: true },
       request: PasswordProof,
       response: RecoveryCodes,
+      errors: ["INVALID_STATE", "TOO_MANY_ATTEMPTS"],
     },
     async (context) => {
       const { services } = context;
@@ -175,6 +186,7 @@ export const factorRoutes = [
       limit: "expensive-auth",
       tokens: { user: true },
       request: SecondFactorRemoval,
+      errors: ["KEY_DOES_NOT_EXIST", "TOO_MANY_ATTEMPTS"],
     },
     async (context) => {
       const { services, body } = context;

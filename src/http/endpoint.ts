@@ -2,7 +2,7 @@
  * What an endpoint is, and the way of a request through it: top to bottom in `run`.
  */
 import type { Config } from "../config.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError, type ErrorType } from "../errors.ts";
 import type { Services } from "../services.ts";
 import type { Encodable, Message } from "../wire/message.ts";
 import { requestEncoding } from "../wire/negotiation.ts";
@@ -42,7 +42,38 @@ export interface EndpointSpec<Needs extends TokenNeeds, Body, Reply> {
   bodyElementsMax?: (config: Config) => number;
   /** Of pages for people (page.ts): their errors are pages too, and no cookie is looked at. */
   answers?: "page";
+  /** The rest is only for the API's description (openapi/). More sentences about what it does, in Markdown. */
+  details?: string;
+  /** What the handler reads from the URL's query, by name. */
+  query?: Readonly<Record<string, Parameter>>;
+  /** Headers that the handler reads, by name; those of `tokens` are known. */
+  headers?: Readonly<Record<string, Parameter>>;
+  /** Its handler asks for an operator's key: as a Bearer token, or in the query's `key`. */
+  isForOperator?: true;
+  /** Media type of a body that is no message and that the handler reads itself. */
+  bodyType?: string;
+  /** It answers 503 itself, with the same type of body as its 200. */
+  answersUnavailable?: true;
+  /** JSON Schema of an answer that is JSON and no message. */
+  contentSchema?: Readonly<Record<string, unknown>>;
+  /** Its answer has an ETag, and is 304 without a body to a client that has the same already. */
+  hasEtag?: true;
+  /** What the handler refuses a request with, beside what follows from the above (openapi/refusals.ts). */
+  errors?: readonly HandlerError[];
 }
+
+/** One value that a request may carry outside its body. */
+export interface Parameter {
+  /** One sentence. */
+  description: string;
+  /** Without it the request is refused. */
+  isRequired?: true;
+  /** JSON Schema; any text unless given. */
+  schema?: Readonly<Record<string, unknown>>;
+}
+
+/** An error's name; a number is PREHANDLER with that status. */
+export type HandlerError = Exclude<ErrorType, "PREHANDLER"> | 400 | 404 | 405;
 
 export interface Context<Needs extends TokenNeeds, Body> {
   services: Services;
@@ -52,6 +83,8 @@ export interface Context<Needs extends TokenNeeds, Body> {
   clientAddress: string | undefined;
   /** Whether the client keeps tokens in cookies (accounts.md 3.1). */
   isBrowser: boolean;
+  /** The request as it came, for what is not read for the handler. */
+  incoming: Incoming;
   /** What the tokens of the request prove, one member per token of the spec. */
   proofs: ProofsOf<Needs>;
   body: Body;
@@ -70,6 +103,8 @@ export interface Incoming {
   services: Services;
   request: Request;
   clientAddress: string | undefined;
+  /** The other end of the connection, perhaps a proxy; undefined on a unix socket. */
+  peerAddress: string | undefined;
   /** Called for each piece of the body, so that the connection is not cut while more comes. */
   onBodyProgress: () => void;
   /** Called for an answer that may be silent for long: from now on the connection is cut later. */
@@ -108,6 +143,7 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
       },
       clientAddress,
       isBrowser: request.headers.get("x-client-is-browser")?.toLowerCase() === "true",
+      incoming,
       proofs,
       body: body as Body,
       addCookies: (cookies) => newCookies.push(...cookies),

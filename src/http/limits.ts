@@ -28,6 +28,8 @@ export interface Verdict {
 export interface Limiter {
   /** Counts a request. Without an address (a unix socket) nothing is limited. */
   take(limitClass: LimitClass, address: string | undefined): Verdict;
+  /** How many requests each limiter has refused since the start, by the name that the log gives it. */
+  refusals(): { limiter: string; count: number }[];
 }
 
 export interface LimiterOptions {
@@ -44,6 +46,8 @@ export interface LimiterOptions {
 interface Table {
   name: string;
   window: SlidingWindow;
+  /** Requests since the start. */
+  refused: number;
 }
 
 const KEYS_MAX = 100_000;
@@ -55,8 +59,12 @@ export function createLimiter(settings: LimiterSettings, options: LimiterOptions
     const { fairUse, circuitBreaker } = settings[limitClass];
     const name = limitClass.replace("-", "_");
     return {
-      fairUse: { name: `${name}_fair_use`, window: new SlidingWindow(fairUse, keysMax) },
-      circuitBreaker: { name: `${name}_circuit_breaker`, window: new SlidingWindow(circuitBreaker, keysMax) },
+      fairUse: { name: `${name}_fair_use`, window: new SlidingWindow(fairUse, keysMax), refused: 0 },
+      circuitBreaker: {
+        name: `${name}_circuit_breaker`,
+        window: new SlidingWindow(circuitBreaker, keysMax),
+        refused: 0,
+      },
     };
   }
 
@@ -69,7 +77,9 @@ export function createLimiter(settings: LimiterSettings, options: LimiterOptions
     "error-report": tablesOf("error-report"),
   };
 
-  function refuse(limitClass: LimitClass, { name, window }: Table, counter: Counter, address: string, time: number) {
+  function refuse(limitClass: LimitClass, table: Table, counter: Counter, address: string, time: number) {
+    const { name, window } = table;
+    table.refused++;
     window.refuse(counter, time);
     const { limit } = window;
     if (warnEvery > 0 && (counter.refused - 1) % warnEvery === 0) {
@@ -104,6 +114,10 @@ export function createLimiter(settings: LimiterSettings, options: LimiterOptions
       const resetSecs = counted && remaining === 0 ? secsUntilRoom(fairUse.window, counted, time) : limit.periodSecs;
       return { allowed: true, limitClass, limit, remaining, resetSecs };
     },
+    refusals: () =>
+      Object.values(tables).flatMap(({ fairUse, circuitBreaker }) =>
+        [fairUse, circuitBreaker].map(({ name, refused }) => ({ limiter: name, count: refused })),
+      ),
   };
 }
 

@@ -4,10 +4,10 @@
  */
 import { createHash } from "node:crypto";
 import { ApiError } from "../errors.ts";
-import { type Html, html } from "../html.ts";
+import { Html, html } from "../html.ts";
 import type { Services } from "../services.ts";
 import { readBody } from "./body.ts";
-import { type Endpoint, type Incoming, queryOf } from "./endpoint.ts";
+import { type Endpoint, type Incoming, type Parameter, queryOf } from "./endpoint.ts";
 import type { LimitClass } from "./limits.ts";
 import { FRAME_STYLE } from "./pageStyle.ts";
 
@@ -47,9 +47,6 @@ const STYLE_HASH = createHash("sha256").update(FRAME_STYLE.text).digest("base64"
 const PAGE_HEADERS = {
   "content-type": "text/html; charset=utf-8",
   "content-security-policy": `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-  "cache-control": "no-store",
 };
 
 /**
@@ -60,6 +57,7 @@ const PAGE_HEADERS = {
  */
 export function page(spec: PageSpec, show: (context: PageContext) => Promise<Page>): Endpoint {
   const { tokenParameters = ["token"], ...rest } = spec;
+  const query = spec.method === "GET" ? linkQuery(tokenParameters) : {};
 
   async function run(incoming: Incoming): Promise<Response> {
     const { services, request } = incoming;
@@ -67,7 +65,12 @@ export function page(spec: PageSpec, show: (context: PageContext) => Promise<Pag
     return pageResponse(await show({ services, token }));
   }
 
-  return { spec: { ...rest, tokens: {}, answers: "page" }, run };
+  return { spec: { ...rest, query, tokens: {}, answers: "page" }, run };
+}
+
+function linkQuery(names: readonly string[]): Record<string, Parameter> {
+  const parameter = { description: "The token of the link that was mailed." };
+  return Object.fromEntries(names.map((name) => [name, parameter]));
 }
 
 function tokenOfLink(request: Request, names: readonly string[]): string {
@@ -172,24 +175,38 @@ function inWords(secs: number): string {
 }
 
 function pageResponse({ status = 200, title, blocks }: Page): Response {
-  const { text } = html`<!doctype html>
+  const heading = [html`<p class="app">${APP_NAME}</p>`, html`<h1>${title}</h1>`];
+  const text = documentHtml({ title, style: FRAME_STYLE, main: [...heading, ...blocks] });
+  return new Response(text, { status, headers: PAGE_HEADERS });
+}
+
+export interface DocumentParts {
+  /** Of the tab. */
+  title: string;
+  /** The text of the one style element. */
+  style: Html;
+  /** What else is in the head. */
+  head?: Html;
+  main: readonly Html[];
+}
+
+/** A whole HTML document, as all pages are. */
+export function documentHtml({ title, style, head = new Html(""), main }: DocumentParts): string {
+  return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
-<title>${title}</title>
-<style>${FRAME_STYLE}</style>
+<title>${title}</title>${head}
+<style>${style}</style>
 </head>
 <body>
 <main>
-<p class="app">${APP_NAME}</p>
-<h1>${title}</h1>
-${blocks}
+${main}
 </main>
 </body>
 </html>
-`;
-  return new Response(text, { status, headers: PAGE_HEADERS });
+`.text;
 }

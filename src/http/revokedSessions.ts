@@ -13,6 +13,8 @@ const SIZE_MAX = 100_000;
 export interface RevokedSessions {
   has(session_id: string): boolean;
   add(session_id: string): void;
+  /** Sessions that are remembered; some may have expired since. */
+  readonly size: number;
   stop(): Promise<void>;
 }
 
@@ -45,6 +47,9 @@ export async function followRevokedSessions(db: Db, lifetimeMs: number, now: () 
   return {
     has: (session_id) => (expirations.get(session_id) ?? 0) > now(),
     add,
+    get size() {
+      return expirations.size;
+    },
     stop: () => subscription.unlisten(),
   };
 }

@@ -2,8 +2,9 @@
 import { accessTokensEnd, forgetSessions } from "../auth/session.ts";
 import { isDatabaseUnavailable } from "../db/connect.ts";
 import { jobs as queries } from "../db/queries.ts";
-import { nowMicros, type Services } from "../services.ts";
+import { nowMicros } from "../services.ts";
 import { failureCode } from "./failure.ts";
+import type { JobServices } from "./jobs.ts";
 
 /** How many accounts are listed at a time. */
 const LIST_MAX = 100n;
@@ -25,7 +26,7 @@ const IN_THE_WAY_CODES = new Set(["40001", "40P01", "55P03"]);
  * @returns how many accounts were deleted
  * @throws the database's error when it is away
  */
-export async function deleteDueAccounts(services: Services, stop: AbortSignal): Promise<number> {
+export async function deleteDueAccounts(services: JobServices, stop: AbortSignal): Promise<number> {
   const now = nowMicros(services);
   let deleted = 0;
   while (!stop.aborted) {
@@ -40,7 +41,7 @@ export async function deleteDueAccounts(services: Services, stop: AbortSignal): 
 }
 
 /** @returns whether the account was deleted: not when that failed or was cancelled meanwhile */
-async function deleteOrNote(services: Services, user_id: string, due_until: bigint): Promise<boolean> {
+async function deleteOrNote(services: JobServices, user_id: string, due_until: bigint): Promise<boolean> {
   const { db, log } = services;
   try {
     const revoked_until = accessTokensEnd(services);
@@ -62,7 +63,8 @@ async function deleteOrNote(services: Services, user_id: string, due_until: bigi
   }
 }
 
-async function patiently<Result>(run: () => Promise<Result>): Promise<Result> {
+/** Tries again what gave up because something else was in the way, a few times within a second or two. */
+export async function patiently<Result>(run: () => Promise<Result>): Promise<Result> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await run();

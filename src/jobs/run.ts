@@ -2,11 +2,12 @@
  * One run of one job. The table job_registry decides which process runs a job and when, so that any number of servers may
  * work on one database: a run is claimed by one atomic statement, and a claim that is not renewed expires.
  */
+import type { Config } from "../config.ts";
 import { jobs as queries } from "../db/queries.ts";
 import type { Log } from "../log.ts";
-import { nowMicros, type Services } from "../services.ts";
+import { nowMicros } from "../services.ts";
 import { failureCode, failureStack } from "./failure.ts";
-import type { Job } from "./jobs.ts";
+import type { Job, JobServices } from "./jobs.ts";
 
 /** How long a claim lasts unless it is renewed. Clocks of servers that share a database must not differ by as much. */
 const CLAIM_MS = 5 * 60_000;
@@ -25,25 +26,16 @@ const MICROS_PER_SEC = 1_000_000n;
  * @returns whether this process ran it
  */
 export async function runIfDue(
-  services: Services,
+  services: JobServices,
   job: Job,
   stop: AbortSignal,
   claimMs: number = CLAIM_MS,
 ): Promise<boolean> {
   if (stop.aborted) return false;
   try {
-    const began_at = nowMicros(services);
-    const period = BigInt(job.periodSecs(services.config)) * MICROS_PER_SEC;
-    const claimed = await queries.claim_run(services.db, {
-      job_name: job.name,
-      began_at,
-      claimed_until: claimEnd(services, claimMs),
-      due_floor: began_at - period + EARLY_MICROS,
-      due_ceiling: began_at + period,
-    });
-    if (claimed === 0) return false;
-    await runClaimed(services, job, stop, { began_at, claimMs });
-    return true;
+    const now = nowMicros(services);
+    const outcome = await claimAndRun(services, job, stop, { ...dueRange(services.config, job, now), now, claimMs });
+    return outcome !== undefined;
   } catch (error) {
     // The registry is out of reach. A claim that could not be given back expires, and then the job is due.
     const fields = { job: job.name, code: failureCode(error), stack: failureStack(error) };
@@ -52,13 +44,53 @@ export async function runIfDue(
   }
 }
 
+/**
+ * Runs a job whether it is due or not, unless another process runs it, and notes in the registry how that went.
+ *
+ * @param stop when it is aborted, the run ends early and stays due
+ * @returns undefined when another process runs the job
+ * @throws the database's error when the registry is out of reach
+ */
+export async function runNow(services: JobServices, job: Job, stop: AbortSignal): Promise<Outcome | undefined> {
+  const now = nowMicros(services);
+  return claimAndRun(services, job, stop, { due_floor: now, due_ceiling: now, now, claimMs: CLAIM_MS });
+}
+
+/** A job is due when its last run began at the floor or before, or (the clock was set back) after the ceiling. */
+export interface DueRange {
+  due_floor: bigint;
+  due_ceiling: bigint;
+}
+
+/** @param now all times are microseconds since the epoch */
+export function dueRange(config: Config, job: Job, now: bigint): DueRange {
+  const period = BigInt(job.periodSecs(config)) * MICROS_PER_SEC;
+  return { due_floor: now - period + EARLY_MICROS, due_ceiling: now + period };
+}
+
+async function claimAndRun(
+  services: JobServices,
+  job: Job,
+  stop: AbortSignal,
+  { now, claimMs, due_floor, due_ceiling }: DueRange & { now: bigint; claimMs: number },
+): Promise<Outcome | undefined> {
+  const claimed = await queries.claim_run(services.db, {
+    job_name: job.name,
+    began_at: now,
+    claimed_until: claimEnd(services, claimMs),
+    due_floor,
+    due_ceiling,
+  });
+  return claimed === 0 ? undefined : runClaimed(services, job, stop, { began_at: now, claimMs });
+}
+
 /** `began_at` names the claim: nobody else can have begun a run of the job then. */
 interface Claim {
   began_at: bigint;
   claimMs: number;
 }
 
-async function runClaimed(services: Services, job: Job, stop: AbortSignal, claim: Claim): Promise<void> {
+async function runClaimed(services: JobServices, job: Job, stop: AbortSignal, claim: Claim): Promise<Outcome> {
   const startedAt = performance.now();
   const renewal = keepClaim(services, job, claim);
   let outcome: Outcome;
@@ -79,9 +111,11 @@ async function runClaimed(services: Services, job: Job, stop: AbortSignal, claim
     duration_ms: BigInt(duration_ms),
     has_failed: "error" in outcome,
   });
+  return outcome;
 }
 
-type Outcome = { removed: number; isStopped: boolean } | { error: unknown };
+/** How a run ended. `isStopped`: before it was through. */
+export type Outcome = { removed: number; isStopped: boolean } | { error: unknown };
 
 function logOutcome(log: Log, job: Job, outcome: Outcome, duration_ms: number): void {
   if ("error" in outcome) {
@@ -98,7 +132,7 @@ function resultText(outcome: Outcome): string {
   return `${outcome.isStopped ? "stopped" : "ok"}: ${outcome.removed} removed`;
 }
 
-function keepClaim(services: Services, job: Job, { began_at, claimMs }: Claim) {
+function keepClaim(services: JobServices, job: Job, { began_at, claimMs }: Claim) {
   const renew = () => {
     const claimed_until = claimEnd(services, claimMs);
     // If the database is away, the next renewal may succeed; else the claim expires.
@@ -107,6 +141,6 @@ function keepClaim(services: Services, job: Job, { began_at, claimMs }: Claim) {
   return setInterval(renew, claimMs / RENEWALS_PER_CLAIM).unref();
 }
 
-function claimEnd(services: Services, claimMs: number): bigint {
+function claimEnd(services: JobServices, claimMs: number): bigint {
   return nowMicros(services) + BigInt(claimMs) * 1000n;
 }

@@ -66,6 +66,26 @@ export function createRelay(settings: SmtpSettings, timeouts: SmtpTimeouts): Tra
   };
 }
 
+/**
+ * Does what comes before a mail: connects, encrypts, logs in.
+ *
+ * @throws DeliveryError
+ * @throws Error that says why `caFile` cannot be used
+ */
+export async function tryRelay(settings: SmtpSettings, timeouts: SmtpTimeouts): Promise<void> {
+  const pool = createTransport(poolOptions(settings, timeouts));
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(Object.assign(new Error(), { code: "ETIMEDOUT" })), timeouts.attemptMs);
+  try {
+    await Promise.race([pool.verify(), late.promise]);
+  } catch (error) {
+    throw deliveryError(error as NodemailerError);
+  } finally {
+    clearTimeout(timer);
+    pool.close();
+  }
+}
+
 function poolOptions(settings: SmtpSettings, timeouts: SmtpTimeouts): SMTPPoolOptions & { pool: true } {
   const { host, port, security, username, password = "" } = settings;
   const { maxConnections = CONNECTIONS, idleTimeoutSecs = IDLE_TIMEOUT_SECS, caFile } = settings;

@@ -39,6 +39,7 @@ export const sessionRoutes = [
       limit: "modify",
       tokens: { user: true },
       request: SessionLabel,
+      errors: ["INPUT_TOO_LARGE", "INVALID_STATE"],
     },
     async ({ services, body, proofs: { user } }) => {
       requireSizes([["value", body.value, LABEL_BYTES_MAX]]);
@@ -76,6 +77,7 @@ export const sessionRoutes = [
       summary: "Ends every session of the caller but this one.",
       limit: "modify",
       tokens: { user: true },
+      errors: ["INVALID_STATE"],
     },
     async ({ services, proofs: { user } }) => {
       const { user_id } = user;

@@ -20,6 +20,7 @@ export const syncRoutes = [
       tokens: { user: true },
       request: ContainerChangesRequest,
       response: ContainerChangesList,
+      errors: ["INCORRECTLY_FORMED", "CONTAINER_DOES_NOT_EXIST", "TOO_MANY_REQUESTED"],
     },
     async ({ services, body }) => {
       const texts = body.containers.map(({ token }) => token);

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { SigninToken } from "../auth/messages.ts";
 import { mailOtp, newOtp, OTP_ATTEMPTS, otpExpiration, otpHmac } from "../auth/otp.ts";
-import { giveSigninToken, issueSigninToken } from "../auth/signinToken.ts";
+import { BROWSER_HEADER, giveSigninToken, issueSigninToken } from "../auth/signinToken.ts";
 import type { Config } from "../config.ts";
 import { EncryptedBlobUpdate } from "../container/messages.ts";
 import { phonyPublicKey } from "../crypto/phonyPublicKey.ts";
 import { isRecipientPublicKey } from "../crypto/recipientKey.ts";
-import { lookupForm, requireEmailParameter, requireNewAddress } from "../emailAddress.ts";
+import { EMAIL_QUERY, lookupForm, requireEmailParameter, requireNewAddress } from "../emailAddress.ts";
 import { ApiError } from "../errors.ts";
 import { endpoint } from "../http/endpoint.ts";
 import {
@@ -43,8 +43,10 @@ export const userRoutes = [
       tokens: {},
       request: NewUser,
       response: SigninToken,
+      headers: BROWSER_HEADER,
       status: 201,
       bodyBytesMax: signUpBodyBytesMax,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "CONFLICT_WITH_EXISTING"],
     },
     async (context) => {
       const { services, body } = context;
@@ -88,6 +90,7 @@ export const userRoutes = [
       limit: "read",
       tokens: { user: true },
       response: UserPublicKey,
+      query: EMAIL_QUERY,
     },
     async ({ services, query, proofs: { user } }) => {
       const email = lookupForm(requireEmailParameter(query));
@@ -104,6 +107,7 @@ export const userRoutes = [
       limit: "modify",
       tokens: { user: true },
       request: NewUserPublicKey,
+      errors: ["INCORRECTLY_FORMED", "INPUT_TOO_LARGE", "OUT_OF_DATE"],
     },
     async ({ services, body, proofs: { user } }) => {
       requireSizes([["value", body.value, encryptionKeyBytesMax(services.config)]]);
@@ -122,6 +126,7 @@ export const userRoutes = [
       tokens: { user: true },
       request: EncryptedBlobUpdate,
       bodyBytesMax: preferencesBodyBytesMax,
+      errors: ["INPUT_TOO_LARGE", "OUT_OF_DATE"],
     },
     async ({ services, body, proofs: { user } }) => {
       requireSizes([["encrypted_blob", body.encrypted_blob, preferencesBytesMax(services.config)]]);
@@ -139,6 +144,7 @@ export const userRoutes = [
       tokens: { user: true },
       request: EncryptedBlobUpdate,
       bodyBytesMax: keystoreBodyBytesMax,
+      errors: ["INPUT_TOO_LARGE", "OUT_OF_DATE"],
     },
     async ({ services, body, proofs: { user } }) => {
       requireSizes([["encrypted_blob", body.encrypted_blob, keystoreBytesMax(services.config)]]);

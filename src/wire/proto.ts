@@ -2,7 +2,8 @@ import { ERRORS } from "../errors.ts";
 import type { Field, Presence } from "./field.ts";
 import type { Message } from "./message.ts";
 
-const PACKAGE = "entries.serverschema";
+/** Of every message and of the error types. */
+export const PROTO_PACKAGE = "entries.serverschema";
 
 /**
  * The `.proto` text (proto2) of these messages, for people who generate a client from it.
@@ -12,7 +13,7 @@ export function protoText(messages: readonly Message[]): string {
   const errorTypes = Object.entries(ERRORS).map(([name, { no }]) => `  ${name} = ${no};\n`);
   const parts = [
     `// Generated from the server's message definitions. Field numbers are frozen.\nsyntax = "proto2";\n`,
-    `package ${PACKAGE};\n`,
+    `package ${PROTO_PACKAGE};\n`,
     `enum ErrorType {\n${errorTypes.join("")}}\n`,
     ...messages.map(messageText),
   ];

@@ -6,7 +6,7 @@ export const MAX_SECONDS = 253_402_300_799;
 export const MAX_MICROS = BigInt(MAX_SECONDS) * MICROS_PER_SECOND + 999_999n;
 
 /** RFC 3339 in UTC with at most nanoseconds; whether the date exists is checked after. */
-const RFC3339_UTC = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:Z|\+00:00)$/;
+export const RFC3339_UTC = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:Z|\+00:00)$/;
 
 /** @returns whole seconds and the nanoseconds that remain. @throws RangeError outside the years 1970 to 9999 */
 export function splitMicros(micros: bigint): { seconds: number; nanos: number } {

@@ -1,10 +1,10 @@
 /**
- * `bun run bench`: measures the compiled server against its targets, in about four minutes. Compared rates are
+ * `bun run bench`: measures the compiled server against its targets, in about eight minutes. Compared rates are
  * measured in turns in one run, so that their ratio holds on a slow or busy machine. Status 1 when a target is missed.
  *
  *     --json FILE    writes the figures to a file instead of printing them after the table
  *     --binary FILE  measures this program instead of building one
- *     --only PARTS   of: changes,edits,reads,sign-ins,starts,streams,uploads
+ *     --only PARTS   of: changes,edits,memory,reads,sign-ins,starts,streams,uploads
  */
 import { parseArgs } from "node:util";
 import { build } from "../../src/build.ts";
@@ -12,6 +12,7 @@ import { openPool } from "./bare.ts";
 import { measureBulkUpload } from "./bulkUpload.ts";
 import { measureChanges } from "./changes.ts";
 import { measureEdits } from "./edits.ts";
+import { measureMemory } from "./memory.ts";
 import { findPgbench } from "./pgbench.ts";
 import { measureReads } from "./reads.ts";
 import { describeMachine, type Figure, isMet, jsonOf, type Machine, tableOf } from "./report.ts";
@@ -23,7 +24,7 @@ import { EDITED, READ, store } from "./stock.ts";
 import { measureStreams } from "./streams.ts";
 import { startWorker } from "./worker.ts";
 
-const PARTS = ["changes", "edits", "reads", "sign-ins", "starts", "streams", "uploads"];
+const PARTS = ["changes", "edits", "memory", "reads", "sign-ins", "starts", "streams", "uploads"];
 const SIGN_INS_AT_ONCE = 8;
 /** The data directory that all but the first starts use. */
 const DATA = "first-0";
@@ -38,6 +39,10 @@ async function run(site: Site, parts: readonly string[]): Promise<{ figures: Fig
   if (parts.includes("starts")) {
     tell("later starts");
     figures.push(...(await measureLaterStarts(site, DATA)), await measureExternalStarts(site, DATA));
+  }
+  if (parts.includes("memory")) {
+    tell("memory");
+    figures.push(...(await measureMemory(site, DATA)));
   }
   if (parts.includes("streams")) {
     tell("streams");

@@ -220,6 +220,60 @@ async function signInOnce(connection: HttpConnection, { email, auth_string }: Ac
   if (status !== 200) throw new Error(`a sign-in was answered ${status}`);
 }
 
+/** Requests of a round that are made in turns over all connections, each when the one before is answered. */
+interface CountedRound extends Target {
+  connections: number;
+  requests: number;
+}
+
+/** Asks for heartbeats as fast as the connections allow. */
+export function beat(round: CountedRound): Promise<{ perSecond: number }> {
+  const request = Buffer.from(requestHead("GET", "/api/heartbeat", {}, undefined));
+  return exchangeAll(round, () => ({ request, status: 200 }));
+}
+
+/** Of every ten requests an edit, two that are refused, each in its own words, and heartbeats. */
+export function askAnything(round: CountedRound): Promise<{ perSecond: number }> {
+  makeEditBodies();
+  const nextEdit = reusingHeads(round);
+  const heartbeat = Buffer.from(requestHead("GET", "/api/heartbeat", {}, undefined));
+  const get = (path: string, headers: Record<string, string>) =>
+    Buffer.from(requestHead("GET", path, headers, undefined));
+  return exchangeAll(round, (index) => {
+    if (index % 10 === 0) {
+      const { text, bodyIndex } = nextEdit();
+      return { request: Buffer.concat([Buffer.from(text), editBodies[bodyIndex] ?? Buffer.alloc(0)]), status: 200 };
+    }
+    if (index % 10 === 1) return { request: get(`/api/${crypto.randomUUID()}?x=${index}`, {}), status: 404 };
+    if (index % 10 === 2) {
+      const accessToken = Buffer.from(crypto.randomUUID().repeat(4)).toString("base64url");
+      return { request: get("/api/auth/session", { "x-access-token": accessToken }), status: 401 };
+    }
+    return { request: heartbeat, status: 200 };
+  });
+}
+
+/** @throws Error when an answer has another status than was expected */
+async function exchangeAll(
+  { port, connections: count, requests }: CountedRound,
+  next: (index: number) => { request: Uint8Array; status: number },
+): Promise<{ perSecond: number }> {
+  const connections = await openAll(port, count);
+  let index = 0;
+  const startedAt = performance.now();
+  await Promise.all(
+    connections.map(async (connection) => {
+      while (index < requests) {
+        const { request, status } = next(index++);
+        const answer = await connection.exchange(request);
+        if (answer.status !== status) throw new Error(`a request was answered ${answer.status}, not ${status}`);
+      }
+      connection.close();
+    }),
+  );
+  return { perSecond: requests / ((performance.now() - startedAt) / 1000) };
+}
+
 function openAll(port: number, count: number): Promise<HttpConnection[]> {
   return Promise.all(Array.from({ length: count }, () => HttpConnection.open(port)));
 }

@@ -1,4 +1,8 @@
-/** Asking for changes: over HTTP, and the bare query that it is compared with. Each function is one round in a worker. */
+/**
+ * Asking for changes: over HTTP, by the server's own function alone, and the bare query that this is compared with. Each
+ * function is one round in a worker.
+ */
+import { readChanges } from "../../src/sync/dao.ts";
 import { ContainerChangesList, ContainerChangesRequest } from "../../src/sync/messages.ts";
 import { MEDIA_TYPES } from "../../src/wire/negotiation.ts";
 import type { Box } from "../support/client.ts";
@@ -52,25 +56,40 @@ const LOOK_UP = `
   join container_access_keys as key on key.key_id = pair.key_id and key.container_id = pair.container_id
   join container_heads as head on head.container_id = pair.container_id`;
 
+/** As the server's own (sync/routes.ts). */
+const PAGE = { bytesMax: 4 * 1024 * 1024, rowsMax: 10_000 };
+
 let pool: ReturnType<typeof openPool> | undefined;
 
-/** Runs the bare query. @returns milliseconds of each time, and how many containers it found */
-export async function lookUpNumbers(round: {
+/**
+ * Takes turns, so that both meet the same machine: what the server does for a request once the tokens are verified, one
+ * round trip, and the bare query.
+ *
+ * @returns milliseconds of each time, and how many containers came last
+ */
+export async function readAndLookUp(round: {
   socketPath: string;
   connections: number;
-  containers: number[];
+  cursors: StockCursor[];
   times: number;
 }) {
   pool ??= openPool(round.socketPath, round.connections);
-  const found = round.containers.map((number) => boxOf(number));
-  const values = [found.map(({ key_id }) => key_id), found.map(({ id }) => id)];
-  const ms: number[] = [];
-  let rows = 0;
-  for (let time = 0; time < round.times; time++) {
+  const db = pool;
+  const cursors = round.cursors.map(({ container, since }) => {
+    const { id: container_id, key_id } = boxOf(container);
+    return { key_id, container_id, since };
+  });
+  const values = [cursors.map(({ key_id }) => key_id), cursors.map(({ container_id }) => container_id)];
+  const read = { ms: [] as number[], containers: 0 };
+  const bare = { ms: [] as number[], containers: 0 };
+  async function add(to: typeof read, run: () => Promise<readonly unknown[]>): Promise<void> {
     const startedAt = performance.now();
-    const result = await pool.unsafe(LOOK_UP, values, { prepare: true });
-    ms.push(performance.now() - startedAt);
-    rows = result.length;
+    to.containers = (await run()).length;
+    to.ms.push(performance.now() - startedAt);
   }
-  return { ms, rows };
+  for (let time = 0; time < round.times; time++) {
+    await add(read, () => readChanges(db, cursors, PAGE));
+    await add(bare, () => db.unsafe(LOOK_UP, values, { prepare: true }));
+  }
+  return { read, bare };
 }

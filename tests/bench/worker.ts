@@ -1,18 +1,20 @@
 /** A process of its own for what must not slow the benchmark or each other down: `bun worker.ts`, spoken to over IPC. */
 import { queryContainers, replaceEntries, verifyPasswords } from "./bare.ts";
-import { edit, fetchContainers, signIn } from "./load.ts";
-import { askForChanges, lookUpNumbers } from "./polls.ts";
+import { askAnything, beat, edit, fetchContainers, signIn } from "./load.ts";
+import { askForChanges, readAndLookUp } from "./polls.ts";
 import { bulkUpload, insertInChunks } from "./uploads.ts";
 import { openStreams, probe } from "./watching.ts";
 
 const JOBS = {
+  askAnything,
+  beat,
   edit,
   fetchContainers,
   askForChanges,
   signIn,
   bulkUpload,
   queryContainers,
-  lookUpNumbers,
+  readAndLookUp,
   replaceEntries,
   verifyPasswords,
   insertInChunks,

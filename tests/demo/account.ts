@@ -13,7 +13,7 @@ import { NewUser } from "../../src/user/messages.ts";
 import type { Encoding } from "../../src/wire/negotiation.ts";
 import { Client, Device } from "../support/client.ts";
 import type { Outbox } from "../support/outbox.ts";
-import { demand } from "./household.ts";
+import { demand } from "./demand.ts";
 import { accountOf, derive, newRecoveryKey, open, passwordPart, recoveryPart } from "./secrets.ts";
 
 const PASSWORD = "correct horse battery staple";

@@ -1,6 +1,7 @@
 /** The household budget of the demo, and how a client encrypts it: the server sees nothing but sealed blobs. */
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { parseCsv } from "./csv.ts";
+import { open, seal } from "./secrets.ts";
 
 /** One entry of the budget. Texts as in the file, amounts too, so that not a cent is rounded. */
 export interface BudgetRow {
@@ -27,24 +28,19 @@ export async function readBudget(path: string): Promise<BudgetRow[]> {
   });
 }
 
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
+const KEY_BYTES = 32;
 
-/** The key of a container, which only its members have. Blobs are AES-256-GCM: nonce, ciphertext, tag. */
+/** The key of a container, which only its members have. Blobs are sealed JSON (secrets.ts). */
 export class ContainerKey {
-  readonly #key = randomBytes(32);
+  /** @param bytes 32 of them, as a member hands them on */
+  constructor(readonly bytes: Uint8Array = randomBytes(KEY_BYTES)) {}
 
   seal(value: unknown): Uint8Array {
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv("aes-256-gcm", this.#key, nonce);
-    return Buffer.concat([nonce, cipher.update(JSON.stringify(value), "utf8"), cipher.final(), cipher.getAuthTag()]);
+    return seal(this.bytes, Buffer.from(JSON.stringify(value)));
   }
 
-  /** @throws Error when one bit of the blob is not as it was sealed */
+  /** @throws Error when one bit of the blob is not as it was sealed, or the key is another one */
   open(blob: Uint8Array): unknown {
-    const decipher = createDecipheriv("aes-256-gcm", this.#key, blob.subarray(0, NONCE_BYTES));
-    decipher.setAuthTag(blob.subarray(-TAG_BYTES));
-    const text = Buffer.concat([decipher.update(blob.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
-    return JSON.parse(text.toString("utf8"));
+    return JSON.parse(Buffer.from(open(this.bytes, blob)).toString());
   }
 }

@@ -1,7 +1,9 @@
 /** The chapter of the demo in which the server is killed in the middle of writes. */
 import { Refused } from "../support/client.ts";
 import type { BudgetRow } from "./budget.ts";
-import { Deviation, demand, type Household, type SeenEntry } from "./household.ts";
+import { Deviation, demand } from "./demand.ts";
+import type { Household } from "./household.ts";
+import type { SeenEntry } from "./sealedRows.ts";
 import { AT_ONCE, requireSame } from "./story.ts";
 
 /** Rows that no CSV file holds. */

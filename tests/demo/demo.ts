@@ -24,12 +24,16 @@ import { UNLIMITED } from "../support/socket.ts";
 import { AccountStory } from "./account.ts";
 import { type BudgetRow, readBudget } from "./budget.ts";
 import { type Interrupted, settleUnanswered, writeUntilKilled } from "./crash.ts";
-import { demand, Household } from "./household.ts";
+import { demand } from "./demand.ts";
+import { Household } from "./household.ts";
+import { SharingStory } from "./sharing.ts";
 import { compare, contest, deleteSome, editFromTwoDevices, inParallel } from "./story.ts";
+import { count, say, timed } from "./telling.ts";
 
 const BUDGET = join(import.meta.dir, "budget.csv");
 const ENCODINGS: readonly Encoding[] = ["protobuf", "json"];
 const NAMES: Record<Encoding, string> = { protobuf: "protobuf", json: "JSON" };
+const SHARED_ENTRIES = 300;
 /** So many must be acknowledged before the server is killed. */
 const WRITES_BEFORE_KILL = 1_000;
 const DATABASE_END_LIMIT_MS = 5_000;
@@ -44,19 +48,6 @@ function start(executable: string, folder: string, port: string): ServerProcess 
   return server;
 }
 
-function say(text: string): void {
-  console.log(text);
-}
-
-/** @returns what `run` returns, and how long it took, for example "1.2 s" */
-async function timed<T>(run: () => T | Promise<T>): Promise<[T, string, number]> {
-  const startedAt = performance.now();
-  const result = await run();
-  const secs = (performance.now() - startedAt) / 1000;
-  return [result, `${secs.toFixed(secs < 1 ? 2 : 1)} s`, secs];
-}
-
-const count = (number: number) => number.toLocaleString("en");
 const megabytes = (path: string) => `${(statSync(path).size / 1e6).toFixed(1)} MB`;
 
 async function tellStory(base: string, encoding: Encoding, outbox: Outbox, rows: BudgetRow[]): Promise<Household> {
@@ -82,6 +73,11 @@ async function tellStory(base: string, encoding: Encoding, outbox: Outbox, rows:
 async function tellAccountStory(base: string, encoding: Encoding, outbox: Outbox): Promise<void> {
   say(`\nAn account whose devices speak ${NAMES[encoding]}:`);
   await new AccountStory(base, encoding, outbox, say).tell();
+}
+
+async function tellSharingStory(base: string, encoding: Encoding, outbox: Outbox, rows: BudgetRow[]): Promise<void> {
+  say(`\nTwo accounts that share budgets, whose devices speak ${NAMES[encoding]}:`);
+  await new SharingStory(base, encoding, outbox, say).tell(rows.slice(0, SHARED_ENTRIES));
 }
 
 async function changeAtOnce(household: Household): Promise<void> {
@@ -187,6 +183,7 @@ async function demo(work: string, given: string | undefined): Promise<void> {
   const households: Household[] = [];
   for (const encoding of ENCODINGS) households.push(await tellStory(base, encoding, outbox, rows));
   for (const encoding of ENCODINGS) await tellAccountStory(base, encoding, outbox);
+  for (const encoding of ENCODINGS) await tellSharingStory(base, encoding, outbox, rows);
   const interrupted = await crash(server, dataDir, households);
 
   server = start(executable, folder, new URL(base).port);

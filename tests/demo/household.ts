@@ -1,24 +1,11 @@
 /** One account of the demo: two devices that share a container and its key, and what both must find in it. */
-import { randomBytes } from "node:crypto";
 import { ContainerFrame, NewContainer } from "../../src/container/messages.ts";
 import type { Encoding } from "../../src/wire/negotiation.ts";
 import { type Answer, Box, Client, type Device } from "../support/client.ts";
 import { type Outbox, signIn, signUp } from "../support/outbox.ts";
 import { type BudgetRow, ContainerKey } from "./budget.ts";
-
-/** The server did not do what it must. The message says what happened, in plain words. */
-export class Deviation extends Error {}
-
-export function demand(isTrue: boolean, otherwise: string): asserts isTrue {
-  if (!isTrue) throw new Deviation(otherwise);
-}
-
-/** An entry as a device sees it. */
-export interface SeenEntry {
-  id: string;
-  version_nonce: bigint;
-  row: BudgetRow;
-}
+import { demand } from "./demand.ts";
+import { openCategories, openEntries, randomVersion, type SeenEntry, sealName, sealRow } from "./sealedRows.ts";
 
 /** The whole container, decrypted. */
 export interface View {
@@ -29,9 +16,6 @@ export interface View {
   /** How many deleted entries the server remembers. */
   tombstones: number;
 }
-
-/** What is sealed in an entry; its category is beside the blob. */
-type SealedRow = Omit<BudgetRow, "category">;
 
 export class Household {
   /** What must be on the server, by row. */
@@ -64,7 +48,10 @@ export class Household {
 
   /** @throws Refused, or the error of fetch when there is no answer */
   async create(row: BudgetRow): Promise<void> {
-    await this.laptop.createEntry(this.box, { ...this.seal(row), version_nonce: randomVersion() });
+    await this.laptop.createEntry(this.box, {
+      ...sealRow(this.key, row, this.categoryIds),
+      version_nonce: randomVersion(),
+    });
     this.expected.set(row.row, row);
   }
 
@@ -72,7 +59,7 @@ export class Household {
   replace(device: Device, { id, version_nonce }: SeenEntry, row: BudgetRow): Promise<Answer<unknown>> {
     return device.replaceEntry(this.box, {
       entry_id: id,
-      ...this.seal(row),
+      ...sealRow(this.key, row, this.categoryIds),
       version_nonce: randomVersion(),
       expected_previous_version_nonce: version_nonce,
     });
@@ -95,35 +82,10 @@ export class Household {
   /** Reads and decrypts everything. @throws Deviation for what is damaged or there twice */
   async read(device: Device): Promise<View> {
     const container = await device.read(this.box);
-    const categories = new Map(container.categories.map(({ id, encrypted_blob }) => [id, this.nameIn(encrypted_blob)]));
-    const entries = new Map<number, SeenEntry>();
+    const categories = openCategories(this.key, container.categories);
     const alive = container.entries.filter(({ deleted_at }) => deleted_at === undefined);
-    for (const { id, encrypted_blob, version_nonce, category_id } of alive) {
-      const sealed = this.unseal(encrypted_blob) as SealedRow;
-      const category = category_id === undefined ? "" : categories.get(category_id);
-      demand(category !== undefined, `row ${sealed.row} is in a category that does not exist`);
-      demand(!entries.has(sealed.row), `row ${sealed.row} is there twice`);
-      entries.set(sealed.row, { id, version_nonce, row: { ...sealed, category } });
-    }
+    const entries = openEntries(this.key, alive, categories);
     return { entries, categories, tombstones: container.entries.length - alive.length };
-  }
-
-  private seal({ category, ...rest }: BudgetRow) {
-    const category_id = category === "" ? undefined : this.categoryIds.get(category);
-    demand(category === "" || category_id !== undefined, `there is no category ${category}`);
-    return { encrypted_blob: this.key.seal(rest satisfies SealedRow), category_id };
-  }
-
-  private nameIn(blob: Uint8Array): string {
-    return (this.unseal(blob) as { name: string }).name;
-  }
-
-  private unseal(blob: Uint8Array): unknown {
-    try {
-      return this.key.open(blob);
-    } catch {
-      throw new Deviation("a stored blob is not what was sent: it cannot be decrypted");
-    }
   }
 }
 
@@ -131,8 +93,8 @@ export class Household {
 async function createContainer(device: Device, key: ContainerKey, names: readonly string[]) {
   const [last = "", ...others] = names.toReversed();
   const { container, privateKey } = device.newContainer({
-    encrypted_blob: key.seal({ name: "Our budget" }),
-    categories: others.map((name, temp_id) => ({ temp_id, encrypted_blob: key.seal({ name }), version_nonce: 1n })),
+    encrypted_blob: sealName(key, "Our budget"),
+    categories: others.map((name, temp_id) => ({ temp_id, encrypted_blob: sealName(key, name), version_nonce: 1n })),
   });
   const frame = await device.client.must("POST", "/api/container", {
     request: [NewContainer, container],
@@ -141,10 +103,6 @@ async function createContainer(device: Device, key: ContainerKey, names: readonl
   });
   const box = new Box(frame.id, frame.access_key_id, privateKey);
   const categoryIds = new Map(frame.category_ids.map(({ temp_id, real_id }) => [others[temp_id] ?? "", real_id]));
-  categoryIds.set(last, await device.createCategory(box, { value: key.seal({ name: last }) }));
+  categoryIds.set(last, await device.createCategory(box, { value: sealName(key, last) }));
   return { box, categoryIds };
-}
-
-function randomVersion(): bigint {
-  return randomBytes(8).readBigInt64LE();
 }

@@ -1,7 +1,9 @@
 /** The chapters of the demo that need no crash: storing a budget, editing it from two devices, reading it back. */
 import type { Device } from "../support/client.ts";
 import type { BudgetRow } from "./budget.ts";
-import { Deviation, demand, type Household, type SeenEntry, type View } from "./household.ts";
+import { demand } from "./demand.ts";
+import type { Household, View } from "./household.ts";
+import type { SeenEntry } from "./sealedRows.ts";
 
 /** How many requests each device has under way at a time. */
 export const AT_ONCE = 16;
@@ -101,25 +103,42 @@ export async function deleteSome(household: Household): Promise<number> {
 /** Reads everything and compares it with what must be there, row by row. @returns how many rows agree: all of them */
 export async function compare(household: Household, device: Device): Promise<number> {
   const view = await household.read(device);
-  for (const row of household.expected.values()) {
-    const found = view.entries.get(row.row);
-    demand(found !== undefined, `row ${row.row} is not on the server`);
-    requireSame(found.row, row);
-  }
-  const surplus = [...view.entries.keys()].find((row) => !household.expected.has(row));
-  demand(surplus === undefined, `row ${surplus} is on the server although nobody stored it or it was deleted`);
+  const difference = differenceIn(view.entries, household.expected);
+  demand(difference === undefined, String(difference));
   const { deleted } = household;
   demand(view.tombstones === deleted, `the server remembers ${view.tombstones} deleted entries instead of ${deleted}`);
   return household.expected.size;
 }
 
+/** The first row that is missing, not as it must be, or too many; undefined when there is none. */
+export function differenceIn(
+  entries: ReadonlyMap<number, SeenEntry>,
+  expected: ReadonlyMap<number, BudgetRow>,
+): string | undefined {
+  for (const row of expected.values()) {
+    const found = entries.get(row.row);
+    if (found === undefined) return `row ${row.row} is not on the server`;
+    const difference = differenceBetween(found.row, row);
+    if (difference !== undefined) return difference;
+  }
+  const surplus = [...entries.keys()].find((row) => !expected.has(row));
+  if (surplus === undefined) return undefined;
+  return `row ${surplus} is on the server although nobody stored it or it was deleted`;
+}
+
 /** @throws Deviation naming the first field that differs */
 export function requireSame(found: BudgetRow, expected: BudgetRow): void {
+  const difference = differenceBetween(found, expected);
+  demand(difference === undefined, String(difference));
+}
+
+function differenceBetween(found: BudgetRow, expected: BudgetRow): string | undefined {
   for (const key of Object.keys(expected) as (keyof BudgetRow)[]) {
     if (found[key] === expected[key]) continue;
     const [is, shouldBe] = [found[key], expected[key]].map((value) => JSON.stringify(value));
-    throw new Deviation(`${key} of row ${expected.row} came back as ${is} instead of ${shouldBe}`);
+    return `${key} of row ${expected.row} came back as ${is} instead of ${shouldBe}`;
   }
+  return undefined;
 }
 
 function pick({ entries }: View, wanted: (row: number) => boolean): SeenEntry[] {

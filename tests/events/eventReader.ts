@@ -63,8 +63,9 @@ export class EventReader {
   /** @returns false at the end */
   async #readMore(limitMs: number): Promise<boolean> {
     this.#pending ??= this.#reader?.read() ?? Promise.resolve({ done: true });
-    const late = Bun.sleep(Math.max(0, limitMs)).then(() => "late" as const);
-    const result = await Promise.race([this.#pending, late]);
+    const late = Promise.withResolvers<"late">();
+    const timer = setTimeout(late.resolve, Math.max(0, limitMs), "late" as const);
+    const result = await Promise.race([this.#pending, late.promise]).finally(() => clearTimeout(timer));
     if (result === "late") throw new Error("no event came in time");
     this.#pending = undefined;
     if (result.done) return false;

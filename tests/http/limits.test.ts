@@ -172,6 +172,57 @@ describe("counting", () => {
     );
   });
 
+  test("P6: classes, clients and subnets together agree with the plain model", () => {
+    const fairUse: Limit = { max: 3, periodSecs: 4 };
+    const circuitBreaker: Limit = { max: 7, periodSecs: 6 };
+    const requests = fc.array(
+      fc.record({
+        waitMs: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 7000 })),
+        limitClass: fc.constantFrom<LimitClass>("create", "read", "error-report"),
+        address: fc.constantFrom(
+          "192.0.2.1",
+          "192.0.2.2",
+          "192.0.2.3",
+          "198.51.100.1",
+          "2001:db8:0:1::1",
+          "2001:db8:0:2::1",
+        ),
+      }),
+      { maxLength: 150 },
+    );
+    /** What both the platform's 3.2 and P5 call one subnet. */
+    const subnetOf = (address: string) => (address.startsWith("192.0.2.") ? "192.0.2" : address.slice(0, 8));
+
+    /** Whether a limit has room, by the times of everything that passed under a key. */
+    function hasRoom({ max, periodSecs }: Limit, times: readonly number[], nowMs: number): boolean {
+      const periodMs = periodSecs * 1000;
+      const start = Math.floor(nowMs / periodMs) * periodMs;
+      const current = times.filter((ms) => ms >= start).length;
+      const previous = times.filter((ms) => ms >= start - periodMs && ms < start);
+      const isOver = (previous.at(-1) ?? -periodMs) + periodMs <= nowMs;
+      const overlap = isOver ? 0 : (previous.length * (start + periodMs - nowMs)) / periodMs;
+      return current + overlap + 1 <= max;
+    }
+
+    fc.assert(
+      fc.property(requests, (list) => {
+        const { clock, take } = setUp(fairUse, circuitBreaker);
+        const passed = new Map<string, number[]>();
+        for (const { waitMs, limitClass, address } of list) {
+          clock.ms += waitMs;
+          const keys = [`${limitClass} ${address}`, `${limitClass} ${subnetOf(address)}/`] as const;
+          const [own = [], all = []] = keys.map((key) => passed.get(key));
+          const expected = hasRoom(fairUse, own, clock.ms) && hasRoom(circuitBreaker, all, clock.ms);
+          expect(take(address, limitClass)).toBe(expected);
+          if (!expected) continue;
+          passed.set(keys[0], [...own, clock.ms]);
+          passed.set(keys[1], [...all, clock.ms]);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test("W11: Retry-After is not longer than needed: more than a second earlier the request is still refused", () => {
     fc.assert(
       fc.property(
@@ -228,17 +279,22 @@ describe("bounded memory", () => {
   );
 
   test(
-    "P6: with the default bound a flood from 1,000,000 addresses grows memory no further than 100,000",
+    "P6: with the default bound a flood from 1,000,000 addresses grows memory no further than 100,000, and frees nobody",
     () => {
-      const { take } = setUp({ max: 2, periodSecs: 600 });
+      const { take, allowedOf } = setUp({ max: 2, periodSecs: 600 }, { max: 5, periodSecs: 600 });
       const heapMb = () => {
         Bun.gc(true);
         return process.memoryUsage().heapUsed / 1_048_576;
       };
+      expect(allowedOf(3, "203.0.113.1")).toBe(2);
+      const neighbours = ["203.0.114.1", "203.0.114.2", "203.0.114.3"];
+      expect(neighbours.map((address) => allowedOf(2, address))).toEqual([2, 2, 1]); // the subnet has no more
       for (let n = 0; n < 200_000; n++) take(spoofed(n));
       const full = heapMb();
       for (let n = 200_000; n < 1_000_000; n++) take(spoofed(n));
       expect(heapMb() - full).toBeLessThan(10);
+      expect(take("203.0.113.1")).toBe(false);
+      expect(take("203.0.114.4")).toBe(false);
     },
     FLOOD_TIMEOUT_MS,
   );

@@ -45,12 +45,20 @@ function expectRefused(outcome: Outcome, type: ErrorType, status: number = ERROR
 }
 
 describe("routing", () => {
-  test.each(["/", "/api", "/api/", "/api/user/", "/api/User", "//api/user", "/api/user/x", "/api/%75ser", "/%zz"])(
-    "messages.md 25: %s is no route: 404",
-    async (path) => {
-      for (const method of ["GET", "POST", "DELETE"]) expectRefused(await ask(method, path), "PREHANDLER", 404);
-    },
-  );
+  test.each([
+    "//",
+    "/index.html",
+    "/api",
+    "/api/",
+    "/api/user/",
+    "/api/User",
+    "//api/user",
+    "/api/user/x",
+    "/api/%75ser",
+    "/%zz",
+  ])("messages.md 25: %s is no route: 404", async (path) => {
+    for (const method of ["GET", "POST", "DELETE"]) expectRefused(await ask(method, path), "PREHANDLER", 404);
+  });
 
   test.each(PATHS)("W18: a wrong method on %s is 405 and Allow names the right ones", async (path) => {
     const right: string[] = methodsOf(path);

@@ -1,5 +1,5 @@
 /**
- * Pages in a real browser: headless Chromium with JavaScript off, in all looks, with every request and every complaint
+ * Pages in a real browser: headless Chromium with JavaScript off unless a page is made of it, in all looks, with every request and every complaint
  * noted. Where no Chromium is installed, tests are skipped: `test.skipIf(!CHROMIUM)`.
  */
 import { expect } from "bun:test";
@@ -49,19 +49,25 @@ export interface Tab {
   /** Takes a picture of the whole page, into the folder that ENTRIES_TEST_SCREENSHOTS names, else a temporary one. */
   takePicture(name: string): Promise<void>;
   /**
-   * Fails unless everything that was asked for came from the server under test, the browser complained of nothing (a
-   * policy that was breached, for example), nothing has to be scrolled sideways, and all text has enough contrast.
+   * Fails unless everything that was asked for came from the server under test, and the browser complained of nothing (a
+   * policy that was breached, for example).
    */
+  expectQuiet(): void;
+  /** As above; and nothing may have to be scrolled sideways, and all text must have enough contrast. */
   expectClean(): Promise<void>;
   /** Goes on with the Tab key until an element with this text has the focus, and makes sure that one sees it. */
   tabTo(text: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** @param origin of the server under test, like `http://127.0.0.1:1234` */
-export async function openTab(browser: Browser, origin: string, look: Look): Promise<Tab> {
+/**
+ * @param origin of the server under test, like `http://127.0.0.1:1234`
+ * @param withScript for a page that is made by JavaScript
+ */
+export async function openTab(browser: Browser, origin: string, look: Look, withScript = false): Promise<Tab> {
   const { colorScheme, width, height } = look;
-  const context = await browser.newContext({ javaScriptEnabled: false, colorScheme, viewport: { width, height } });
+  const viewport = { width, height };
+  const context = await browser.newContext({ javaScriptEnabled: withScript, colorScheme, viewport });
   const page = await context.newPage();
   const requests: string[] = [];
   const complaints: string[] = [];
@@ -69,8 +75,17 @@ export async function openTab(browser: Browser, origin: string, look: Look): Pro
   page.on("console", (message) => complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(error.message));
 
+  function expectQuiet(): void {
+    const elsewhere = requests.filter((url) => !url.startsWith("data:") && new URL(url).origin !== origin);
+    expect(elsewhere).toEqual([]);
+    // A page that tells of an error has an error's status: the browser mentions that.
+    const own = complaints.filter((text) => !text.startsWith("Failed to load resource: the server responded"));
+    expect(own).toEqual([]);
+  }
+
   return {
     page,
+    expectQuiet,
 
     async takePicture(name) {
       const directory = process.env.ENTRIES_TEST_SCREENSHOTS ?? join(tmpdir(), "entries-screenshots");
@@ -80,11 +95,7 @@ export async function openTab(browser: Browser, origin: string, look: Look): Pro
     },
 
     async expectClean() {
-      expect(requests.filter((url) => new URL(url).origin !== origin)).toEqual([]);
-      // A page that tells of an error has an error's status: the browser mentions that.
-      expect(complaints.filter((text) => !text.startsWith("Failed to load resource: the server responded"))).toEqual(
-        [],
-      );
+      expectQuiet();
       expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
       expect(await page.evaluate<string[]>(FAINT_TEXTS)).toEqual([]);
     },

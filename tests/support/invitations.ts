@@ -36,13 +36,16 @@ export async function signUpGuest(server: TestServer, keys = usualKeys(), encodi
   return Object.assign(device, { keys });
 }
 
-export function secsFrom({ services }: TestServer, days = 1): number {
+/** What tells the time: a test's server, or a clock alone. */
+export type Timekeeper = { services: { now(): number } };
+
+export function secsFrom({ services }: Timekeeper, days = 1): number {
   return Math.floor(services.now() / 1000) + days * SECS_PER_DAY;
 }
 
 /** An invitation's body, with the private half of the key that retracts it. */
 export function newInvitation(
-  server: TestServer,
+  server: Timekeeper,
   email: string,
   overrides: Partial<UserInvitationToContainer> = {},
 ): { invitation: UserInvitationToContainer; senderKey: KeyObject } {

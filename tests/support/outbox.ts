@@ -44,8 +44,11 @@ export class Outbox {
 }
 
 /** A new account on its first device. @throws Refused */
-export async function signUp(api: Client, outbox: Outbox): Promise<{ user: NewUser; device: Device }> {
-  const user = newUser();
+export async function signUp(
+  api: Client,
+  outbox: Outbox,
+  user = newUser(),
+): Promise<{ user: NewUser; device: Device }> {
   const { value: token } = accepted("signing up", await api.createUser(user));
   return { user, device: await verify(api, token, await outbox.passcodeFor(user.email)) };
 }

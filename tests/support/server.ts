@@ -10,6 +10,7 @@ import type { NewUser } from "../../src/user/messages.ts";
 import type { Encoding } from "../../src/wire/negotiation.ts";
 import { Client, Device, newUser, Refused } from "./client.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
+import { undescribed } from "./describedAnswers.ts";
 import { lookThrough } from "./loggedSecrets.ts";
 
 /** Cheap hashing and no rate limits, so that tests are fast; tests of these set them back. */
@@ -60,7 +61,7 @@ export async function startTestServer(
   const clock = { aheadMs: 0 };
   const now = () => Date.now() + clock.aheadMs;
   const services = await createServices(loaded.config as CompleteConfig, db, catchingMailer(letters), log, now);
-  const app = createApp(services);
+  const app = describedApp(createApp(services));
   const client = (encoding?: Encoding) => new Client((request) => app.handle(request), encoding);
 
   function otpFor(address: string): string {
@@ -88,6 +89,18 @@ export async function startTestServer(
   }
 
   return { app, services, db, database, letters, logLines, clock, client, otpFor, signUp, stop };
+}
+
+/** Each answer that a test gets without a socket must be in the API's description. */
+function describedApp(app: App): App {
+  const { handle } = app;
+  app.handle = async (request) => {
+    const answer = await handle(request);
+    const complaint = await undescribed(request, answer);
+    if (complaint === undefined) return answer;
+    throw new Error(`${complaint}: the route's spec should say so, for example in \`errors\``);
+  };
+  return app;
 }
 
 function catchingMailer(letters: Letter[]): Mailer {

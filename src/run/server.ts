@@ -1,0 +1,167 @@
+/** One process that answers requests: everything that it needs is started here, and stopped in the opposite order. */
+import { join } from "node:path";
+import { createApp } from "../app.ts";
+import type { Config } from "../config.ts";
+import { checkQueries } from "../db/check.ts";
+import { connectDatabase, waitForDatabase } from "../db/connect.ts";
+import { type EmbeddedPostgres, type SocketAddress, startEmbeddedPostgres } from "../db/embedded.ts";
+import { migrate } from "../db/migrate.ts";
+import { user as userQueries } from "../db/queries.ts";
+import type { Db } from "../db/query.ts";
+import { type JobRunner, startJobs } from "../jobs/runner.ts";
+import type { Log } from "../log.ts";
+import { createMailer } from "../mail/mailer.ts";
+import { type CompleteConfig, completeSecrets } from "../secrets.ts";
+import { createServices, type Services } from "../services.ts";
+import { type GetBodyBridge, openGetBodyBridge } from "./getBodyBridge.ts";
+import { type Listener, openListener } from "./listener.ts";
+
+/** How long a stop waits for running requests and the mail queue (decision P11). */
+export const DRAIN_LIMIT_MS = 30_000;
+/** How long a stop first only tells busy clients, with their answers, that the connection will close. */
+const GOODBYE_MS = 100;
+/** How long a start waits for an external database. */
+const DATABASE_WAIT_SECS = 60;
+
+/** Why a server stops, and the exit status that follows. */
+export interface StopReason {
+  text: string;
+  status: number;
+}
+
+/** A server that answers, of one process or of several. */
+export interface RunningServer {
+  port: number;
+  /** Such as https://127.0.0.1:9000. */
+  url: string;
+  /** See openGetBodyBridge; undefined when it is not asked for. */
+  getBodyPort: number | undefined;
+  /** For the log. */
+  database: string;
+  /** Resolves when the server cannot go on. */
+  failed: Promise<StopReason>;
+  /** Reads the certificate again. */
+  reload(): void;
+  /** Answers what is under way, sends waiting mail, and closes everything. */
+  stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  /** false for one of several processes on a database that leaves the jobs to the others (decision P10). */
+  runsJobs: boolean;
+  log: Log;
+  /** Of a worker: the port is shared with others, and an embedded database runs already. */
+  worker?: { number: number; database: SocketAddress | undefined };
+}
+
+/** @throws Error whose message is for the operator; nothing is left running */
+export async function startServer(config: Config, { runsJobs, log, worker }: ServerOptions): Promise<RunningServer> {
+  const { db, embedded } = await openDatabase(config, log, worker?.database);
+  let listener: Listener | undefined;
+  try {
+    await migrate(db, log);
+    await checkQueries(db);
+    const { has_any: hasAccounts } = await userQueries.has_any(db, {});
+    const complete = completeSecrets(config, config.dataDir, hasAccounts);
+    const services = await createServices(complete, db, openMailer(complete, log), log);
+    if (worker) services.ops.metrics.nameProcess(String(worker.number));
+    const app = createApp(services);
+    listener = openListener(app, config, worker !== undefined, log);
+    complete.publicUrl = withPort(complete.publicUrl, listener.port);
+    const bridge = await openBridge(services, config);
+    const jobs = runsJobs ? startJobs(app, services) : undefined;
+    const parts = { services, embedded, listener, bridge, jobs };
+    return {
+      port: listener.port,
+      url: listener.url,
+      getBodyPort: bridge?.port,
+      database: embedded ? `embedded PostgreSQL ${embedded.version} in ${config.dataDir}` : "external",
+      failed: failureOf(embedded),
+      reload: listener.reload,
+      stop: () => drain(parts),
+    };
+  } catch (error) {
+    listener?.stop();
+    await db.end({ timeout: 1 }).catch(() => {});
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+interface Parts {
+  services: Services;
+  embedded: EmbeddedPostgres | undefined;
+  listener: Listener;
+  bridge: GetBodyBridge | undefined;
+  jobs: JobRunner | undefined;
+}
+
+async function drain({ services, embedded, listener, bridge, jobs }: Parts): Promise<void> {
+  const { mailer, log, db } = services;
+  const deadline = performance.now() + DRAIN_LIMIT_MS;
+  services.lifecycle.isStopping = true;
+  const jobsStopped = jobs?.stop(DRAIN_LIMIT_MS);
+  await Bun.sleep(GOODBYE_MS);
+  await services.liveChanges.stop().catch(() => {}); // streams would not end by themselves
+  await Promise.race([Promise.all([listener.stop(), bridge?.stop()]), Bun.sleep(DRAIN_LIMIT_MS)]);
+  const left = await mailer.drain(Math.max(0, deadline - performance.now()));
+  if (left > 0) log.error("mails could not be sent before the stop", { count: left });
+  await mailer.close();
+  await jobsStopped;
+  await services.revokedSessions.stop().catch(() => {});
+  await db.end({ timeout: 5 });
+  await embedded?.stop();
+}
+
+/**
+ * Opens the pool, on an external database or on the embedded one, which is started first (decision P1).
+ *
+ * @param running the embedded database when another process has started it
+ */
+export async function openDatabase(
+  config: Config,
+  log: Log,
+  running?: SocketAddress,
+): Promise<{ db: Db; embedded?: EmbeddedPostgres }> {
+  if (config.database.kind === "external") {
+    const db = connectDatabase(config.database, config, log);
+    await waitForDatabase(db, DATABASE_WAIT_SECS, log);
+    return { db };
+  }
+  if (running) return { db: connectDatabase(running, config, log) };
+  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log });
+  return { db: connectDatabase(embedded.connection, config, log), embedded };
+}
+
+/** Where mails go when there is no relay. */
+export function outboxDirOf({ dataDir }: Config): string {
+  return join(dataDir, "outbox");
+}
+
+function openMailer(config: CompleteConfig, log: Log) {
+  const target = config.smtp ? { smtp: config.smtp } : { outboxDir: outboxDirOf(config) };
+  return createMailer({ from: config.emailFrom, replyTo: config.emailReplyTo, ...target }, log);
+}
+
+async function openBridge(
+  services: Services,
+  { getBodyPort, bindAddress }: Config,
+): Promise<GetBodyBridge | undefined> {
+  if (getBodyPort === undefined) return undefined;
+  try {
+    return await openGetBodyBridge(services, { host: bindAddress, port: getBodyPort });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`Cannot listen on ENTRIES_GET_BODY_PORT, ${getBodyPort}: ${reason}`);
+  }
+}
+
+/** The default address of a server on a free port is known only now. */
+function withPort(publicUrl: string, port: number): string {
+  return publicUrl.replace(/^(https?:\/\/127\.0\.0\.1):0$/, `$1:${port}`);
+}
+
+function failureOf(embedded: EmbeddedPostgres | undefined): Promise<StopReason> {
+  if (!embedded) return new Promise(() => {});
+  return embedded.exited.then(({ message }) => ({ text: message, status: 1 }));
+}

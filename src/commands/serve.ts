@@ -83,12 +83,8 @@ function serveAsWorker(config: Config, place: WorkerPlace, { runsJobs }: ServeOp
     process.on("SIGHUP", () => reload());
     process.on("disconnect", () => stop("the parent process has ended"));
   });
-  const share = {
-    ...config,
-    port: place.port,
-    databaseConnectionsMax: place.connectionsMax,
-    getBodyPort: place.number === 1 ? config.getBodyPort : undefined, // node:http cannot share a port
-  };
+  const { port, getBodyPort, connectionsMax } = place;
+  const share = { ...config, port, getBodyPort, databaseConnectionsMax: connectionsMax };
   const starting = startServer(share, { runsJobs, log, worker: place });
   return runUntilStopped(
     starting,

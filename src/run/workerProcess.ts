@@ -6,10 +6,12 @@ const VARIABLE = "_ENTRIES_WORKER";
 
 /** What a worker must know that the configuration does not say. */
 export interface WorkerPlace {
-  /** From 1 on. What only one worker can do is done by the first. */
+  /** From 1 on, for the log. */
   number: number;
   /** The port that all workers share; 0 for the first one when it shall choose. */
   port: number;
+  /** See openGetBodyBridge; node:http cannot share a port, so only the first worker has it. */
+  getBodyPort: number | undefined;
   /** Its share of the connections to the database. */
   connectionsMax: number;
   /** The embedded database; undefined: an external one. */

@@ -49,8 +49,10 @@ export async function startWorkers(
     config.database.kind === "embedded" ? await startDatabase(config, count, connectionsMax, log) : undefined;
   const failed = Promise.withResolvers<StopReason>();
   embedded?.exited.then(({ message }) => failed.resolve({ text: message, status: 1 }));
-  const common = { port: config.port, connectionsMax, database: embedded?.connection, isPretty };
-  const first = new WorkerSlot({ ...common, number: 1 }, log, failed.resolve);
+  const common = { connectionsMax, database: embedded?.connection, isPretty };
+  const { port: wantedPort, getBodyPort: wantedGetBodyPort } = config;
+  const firstPlace = { ...common, port: wantedPort, getBodyPort: wantedGetBodyPort, number: 1 };
+  const first = new WorkerSlot(firstPlace, log, failed.resolve);
   const workers = [first];
   const killAll = () => {
     for (const worker of workers) worker.kill();
@@ -64,11 +66,11 @@ export async function startWorkers(
   }
 
   try {
-    // The first one chooses a free port, brings the schema up to date, and tells whether the others can start at all.
+    // The first one chooses free ports, brings the schema up to date, and tells whether the others can start at all.
     const { port, url, getBodyPort } = await first.listening;
-    first.place.port = port;
+    Object.assign(firstPlace, { port, getBodyPort });
     for (let number = 2; number <= count; number++) {
-      workers.push(new WorkerSlot({ ...common, port, number }, log, failed.resolve));
+      workers.push(new WorkerSlot({ ...common, port, getBodyPort: undefined, number }, log, failed.resolve));
     }
     await Promise.all(workers.map(({ listening }) => listening));
     const database = embedded ? `embedded PostgreSQL ${embedded.version} in ${config.dataDir}` : "external";
@@ -94,10 +96,11 @@ function startDatabase({ dataDir }: Config, count: number, connectionsMax: numbe
 
 /** One of the workers: its process, and the next one whenever that ends, until `stop`. */
 class WorkerSlot {
-  readonly place: WorkerPlace;
   /** Resolves when it listens for the first time; rejects when it ends before. */
   readonly listening: Promise<ListeningPlace>;
   readonly #firstListening = Promise.withResolvers<ListeningPlace>();
+  /** Looked at when a process starts. */
+  readonly #place: Readonly<WorkerPlace>;
   readonly #log: Log;
   readonly #onFailure: (reason: StopReason) => void;
   #child: Subprocess;
@@ -110,8 +113,8 @@ class WorkerSlot {
   /** When it ended, as far as that still counts. */
   #crashes: number[] = [];
 
-  constructor(place: WorkerPlace, log: Log, onFailure: (reason: StopReason) => void) {
-    this.place = place;
+  constructor(place: Readonly<WorkerPlace>, log: Log, onFailure: (reason: StopReason) => void) {
+    this.#place = place;
     this.#log = log;
     this.#onFailure = onFailure;
     this.listening = this.#firstListening.promise;
@@ -144,7 +147,7 @@ class WorkerSlot {
   #start(): Subprocess {
     this.#lastWordAt = Number.POSITIVE_INFINITY;
     const child = Bun.spawn(ownCommand(), {
-      env: workerEnvironment(this.place),
+      env: workerEnvironment(this.#place),
       detached: true,
       stdin: "ignore",
       stdout: "pipe",
@@ -170,12 +173,12 @@ class WorkerSlot {
     this.#lastLookAt = now;
     if (hasSlept) this.#lastWordAt = Math.max(this.#lastWordAt, now);
     if (now - this.#lastWordAt < SILENCE_MAX_MS) return;
-    this.#log.error("a worker hangs and is killed", { worker: this.place.number });
+    this.#log.error("a worker hangs and is killed", { worker: this.#place.number });
     this.#child.kill("SIGKILL");
   }
 
   #onEnd(status: number): void {
-    const { number } = this.place;
+    const { number } = this.#place;
     this.#firstListening.reject(new Error(`Worker ${number} ended before it listened (status ${status}).`));
     if (this.#isStopping || !this.#hasListened) return;
     const now = performance.now();

@@ -1,5 +1,6 @@
 /** What the tests of the running server share: certificates, processes below a server, and clients of HTTPS. */
 import { copyFileSync, readdirSync, readFileSync } from "node:fs";
+import { request as plainRequest } from "node:http";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { connect } from "node:tls";
@@ -45,6 +46,23 @@ export function heartbeatStatus(url: string, agent?: Agent): Promise<number> {
   call.on("error", reject);
   call.end();
   return promise;
+}
+
+/** A request that is under way, since half of its body has not been sent. The server has its first half. */
+export async function heldRequest(url: string): Promise<{ status: Promise<number>; finish(): void }> {
+  const { promise: status, resolve, reject } = Promise.withResolvers<number>();
+  const headers = { "content-type": "application/json", "content-length": 100_000 };
+  const start = url.startsWith("https:") ? request : plainRequest;
+  const options = { method: "POST", headers, agent: false as const, ...trustingAll };
+  const call = start(`${url}/api/auth/sign-in`, options, (response) => {
+    response.resume();
+    resolve(response.statusCode ?? 0);
+  });
+  call.on("error", reject);
+  status.catch(() => {});
+  await new Promise<void>((written) => call.write(" ".repeat(50_000), () => written()));
+  await Bun.sleep(300); // until it is in the handler
+  return { status, finish: () => call.end(" ".repeat(50_000)) };
 }
 
 /** Asks over and over on connections that are kept, until it is told to stop. */

@@ -15,6 +15,7 @@ import {
   certificateNameAt,
   exchangeableCertificate,
   heartbeatStatus,
+  heldRequest,
   keepAsking,
   until,
 } from "./listening.ts";
@@ -160,6 +161,22 @@ describe("P12: HTTPS", () => {
     // P11: nor does a stream, or what is left of the old listeners, hold up the stop.
     expect(await server.stop()).toBe(0);
     expect(server.logLines().filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  test("P11: a stop answers what is under way, also on a connection of an earlier certificate", async () => {
+    const { server, url, certificate } = await serveSecurely();
+    const early = await heldRequest(url);
+    certificate.put("elsewhere");
+    server.signal("SIGHUP");
+    await until(() => reloads(server) === 1);
+    const late = await heldRequest(url);
+    server.signal("SIGTERM");
+    await server.logged("stopping");
+    await Bun.sleep(300);
+    early.finish();
+    late.finish();
+    expect([await early.status, await late.status]).toEqual([400, 400]);
+    expect(await server.exited).toBe(0);
   });
 
   test("a bad new certificate is logged, and the old one stays until a good one comes", async () => {

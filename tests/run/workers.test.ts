@@ -15,7 +15,7 @@ import {
 } from "../support/binarySetup.ts";
 import { databasePid, hasEnded, type ServerProcess } from "../support/executable.ts";
 import { Outbox, signUp } from "../support/outbox.ts";
-import { until, workersBelow } from "./listening.ts";
+import { heldRequest, until, workersBelow } from "./listening.ts";
 
 setUpBinary();
 
@@ -122,6 +122,36 @@ describe("P11: a stop of workers", () => {
     server.interruptGroup();
     expect(await server.exited).toBe(0);
     expect(eventsOf(server, "stopped at once")).toEqual([]);
+  });
+
+  test("answers what is under way, and nothing new", async () => {
+    const server = startWorkers(2);
+    const url = await server.listening();
+    const { status, finish } = await heldRequest(url);
+    server.signal("SIGTERM");
+    await server.logged("stopping");
+    await until(() =>
+      heartbeat(url).then(
+        () => false,
+        () => true,
+      ),
+    );
+    finish();
+    expect(await status).toBe(400);
+    expect(await server.exited).toBe(0);
+  });
+
+  test("is cut short by a second signal, which leaves nobody behind", async () => {
+    const server = startWorkers(2);
+    const { status } = await heldRequest(await server.listening());
+    const pids = [...workersBelow(server.pid), databasePid(dataDirOf(homeFolder()))];
+    server.signal("SIGTERM");
+    await server.logged("stopping");
+    await Bun.sleep(700); // what comes sooner counts as an echo of the first
+    server.signal("SIGTERM");
+    expect(await server.exited).toBe(130);
+    await expect(status).rejects.toThrow();
+    for (const pid of pids) expect(await hasEnded(pid, LIMIT_MS)).toBe(true);
   });
 
   test("is not disturbed by a service manager that signals every process", async () => {

@@ -59,8 +59,9 @@ export type App = ReturnType<typeof createApp>;
  * Builds the web application. It listens nowhere yet.
  *
  * @param idleTimeoutSecs only tests give another time than the contract's
+ * @param addHeaders only the benchmark of what they cost goes without
  */
-export function createApp(services: Services, idleTimeoutSecs = IDLE_TIMEOUT_SECS) {
+export function createApp(services: Services, idleTimeoutSecs = IDLE_TIMEOUT_SECS, addHeaders = addAnswerHeaders) {
   const app = new Elysia({
     strictPath: true,
     // Bodies are limited route by route, with an answer of our own; the runtime's would be empty.
@@ -70,11 +71,12 @@ export function createApp(services: Services, idleTimeoutSecs = IDLE_TIMEOUT_SEC
   // Elysia reads a handler's source and prepares what it mentions. For a whole `context` that is everything: cookies,
   // query and headers of each request, which nobody here looks at.
   for (const route of routes) {
-    const run = ({ request, server }: ServerContext) => walk(services, route, { request, server }, idleTimeoutSecs);
+    const run = ({ request, server }: ServerContext) =>
+      walk(services, route, { request, server }, idleTimeoutSecs, addHeaders);
     app.route(route.spec.method, route.spec.path, run, options);
   }
   const refuse = ({ request, server }: ServerContext) =>
-    walk(services, undefined, { request, server }, idleTimeoutSecs);
+    walk(services, undefined, { request, server }, idleTimeoutSecs, addHeaders);
   return app.all("*", refuse, options);
 }
 
@@ -96,6 +98,7 @@ export async function walk(
   matched: Endpoint | undefined,
   context: ServerContext,
   idleTimeoutSecs: number,
+  addHeaders = addAnswerHeaders,
 ): Promise<Response> {
   const { request, server } = context;
   // The runtime hands a HEAD to the GET route; in the contract it is another method.
@@ -136,7 +139,7 @@ export async function walk(
     response = isPage ? refusalPage(refusal) : errorReply(request, refusal);
   }
   if (isCompressible(response)) response = await compressed(request, response);
-  addAnswerHeaders(response.headers, request, { config, requestId, verdict });
+  addHeaders(response.headers, request, { config, requestId, verdict });
   // The next request of this connection would find nobody: the client opens another one, elsewhere.
   if (services.lifecycle.isStopping) response.headers.set("connection", "close");
   const durationMs = performance.now() - startedAt;

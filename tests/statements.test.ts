@@ -77,6 +77,15 @@ const STATEMENTS: Record<string, number> = {
   "DELETE /api/container/category": 1,
   "POST /api/container/entry-and-category": 1,
   "POST /api/container/changes": 1,
+  "GET /": 0,
+  "GET /favicon.svg": 0,
+  "GET /docs": 0,
+  "GET /docs/swagger-ui-bundle.js": 0,
+  "GET /docs/swagger-ui.css": 0,
+  "GET /docs/start.js": 0,
+  "GET /docs/docs.css": 0,
+  "GET /openapi.json": 0,
+  "GET /schema.proto": 0,
 };
 
 const NO_LIMITS = { ENTRIES_OTP_SEND_MAX_PER_PERIOD: "1000", ENTRIES_SIGNIN_LIMITER_MAX_PER_PERIOD: "1000" };

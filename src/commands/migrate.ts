@@ -16,14 +16,14 @@ export async function migrate(config: Config, action: "run" | "status"): Promise
 /** An embedded database of a running server is refused: the schema must not change under it. */
 async function runPending(config: Config): Promise<number> {
   const log = commandLog();
-  const { db, embedded } = await openOwnDatabase(config, log);
+  const { db, patientDb, embedded } = await openOwnDatabase(config, log);
   try {
-    const applied = await runMigrations(db, log);
+    const applied = await runMigrations(patientDb, log);
     for (const { version, name } of applied) console.log(`Applied migration ${version}, ${name}.`);
     console.log("The schema is up to date.");
     return 0;
   } finally {
-    await db.end({ timeout: 5 });
+    await Promise.all([db.end({ timeout: 5 }), patientDb.end({ timeout: 5 })]);
     await embedded?.stop();
   }
 }

@@ -1,4 +1,5 @@
 /** What the statements of a pool are doing: how many are under way, how long they wait and take. */
+import { overloaded } from "../errors.ts";
 import { Histogram } from "../histogram.ts";
 
 /** Bounds in seconds. A statement by key takes a fraction of a millisecond, a large read some tens of them. */
@@ -12,16 +13,43 @@ export interface StatementTimer {
   done(): void;
 }
 
+/** How long statements may wait for a connection, and how many of them (see Patience). */
+export interface WaitLimits {
+  waitSecs: number;
+  waitingMax: number;
+}
+
+/** How often the statements that wait are looked at. */
+const LOOK_EVERY_MS = 250;
+/** What a client should wait when too many statements wait already. */
+const RETRY_AFTER_SECS = 2;
+
+interface WaitingStatement {
+  calledAt: number;
+  giveUp: () => void;
+}
+
 export class PoolActivity {
   /** Seconds from a statement's call to its answer, those included that failed. */
   readonly durations = new Histogram(BOUNDS_SECS);
   /** Seconds until a connection took it. Connections take statements before they have answered the previous ones. */
   readonly waits = new Histogram(BOUNDS_SECS);
+  readonly #limits: WaitLimits | undefined;
   #underWay = 0;
-  #waiting = 0;
+  /** The one that has waited longest comes first. */
+  readonly #waiting = new Set<WaitingStatement>();
+  #nextLook: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param connectionsMax of the pool */
-  constructor(readonly connectionsMax: number) {}
+  /**
+   * @param connectionsMax of the pool
+   * @param limits statements wait without end unless given
+   */
+  constructor(
+    readonly connectionsMax: number,
+    limits?: WaitLimits,
+  ) {
+    this.#limits = limits;
+  }
 
   /** Statements that are not answered yet. */
   get underWay(): number {
@@ -30,27 +58,44 @@ export class PoolActivity {
 
   /** Those of them that no connection has taken yet. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#waiting.size;
   }
 
-  begin(): StatementTimer {
+  /**
+   * @param giveUp makes a statement fail that has waited for too long; it is called once at most
+   * @throws ApiError PREHANDLER 503 when too many wait already
+   */
+  begin(giveUp: () => void): StatementTimer {
+    if (this.#limits && this.#waiting.size >= this.#limits.waitingMax) {
+      throw overloaded("Too many requests wait for the database; try again soon.", RETRY_AFTER_SECS);
+    }
     const calledAt = performance.now();
-    let isTaken = false;
+    const statement = { calledAt, giveUp };
     this.#underWay++;
-    this.#waiting++;
-    const taken = () => {
-      if (isTaken) return;
-      isTaken = true;
-      this.#waiting--;
-      this.waits.add((performance.now() - calledAt) / 1000);
-    };
+    this.#waiting.add(statement);
+    if (this.#limits) this.#nextLook ??= setTimeout(() => this.#look(), LOOK_EVERY_MS);
+    const secsSinceCall = () => (performance.now() - calledAt) / 1000;
     return {
-      taken,
+      taken: () => {
+        if (this.#waiting.delete(statement)) this.waits.add(secsSinceCall());
+      },
       done: () => {
         this.#underWay--;
-        if (!isTaken) this.#waiting--;
-        this.durations.add((performance.now() - calledAt) / 1000);
+        this.#waiting.delete(statement);
+        this.durations.add(secsSinceCall());
       },
     };
+  }
+
+  /** Gives up those that have waited for too long. */
+  #look(): void {
+    this.#nextLook = undefined;
+    const latest = performance.now() - 1000 * (this.#limits?.waitSecs ?? Number.POSITIVE_INFINITY);
+    for (const statement of this.#waiting) {
+      if (statement.calledAt > latest) break;
+      this.#waiting.delete(statement);
+      statement.giveUp();
+    }
+    if (this.#waiting.size > 0) this.#nextLook = setTimeout(() => this.#look(), LOOK_EVERY_MS);
   }
 }

@@ -21,18 +21,57 @@ export interface PoolSettings {
   databaseLifetimeSecs: number;
 }
 
+/** How long the statements of a pool may take, in seconds. What takes longer is refused as a database that is away. */
+export interface Patience {
+  /** Until a connection takes a statement. */
+  waitSecs: number;
+  /** How many statements may wait for that at a time. */
+  waitingMax: number;
+  /** For a lock that somebody else holds. */
+  lockSecs: number;
+  /** From the connection to the answer, which includes the lock. */
+  statementSecs: number;
+  /** Without a byte from a database that is asked; then the connection is closed. More than `statementSecs`. */
+  silenceSecs: number;
+}
+
+/** For requests: together less than the 30 seconds after which a client that gets no answer is cut off. */
+export const REQUEST_PATIENCE: Patience = {
+  waitSecs: 10,
+  waitingMax: 2000,
+  lockSecs: 8,
+  statementSecs: 12,
+  silenceSecs: 14,
+};
+
 /**
  * Opens a pool. No connection is made yet. 64-bit integers and times come and go as exact bigints; times are
  * microseconds since the Unix epoch.
+ *
+ * @param patience by default without end, for what may take long: migrations, jobs, commands
  */
-export function connectDatabase(address: DatabaseAddress, settings: PoolSettings, log: Log): Db {
+export function connectDatabase(address: DatabaseAddress, settings: PoolSettings, log: Log, patience?: Patience): Db {
+  const waitSecs = Math.min(settings.databaseConnectionTimeoutSecs, patience?.waitSecs ?? Number.POSITIVE_INFINITY);
   const options = {
     max: settings.databaseConnectionsMax,
     idle_timeout: settings.databaseIdleTimeoutSecs,
-    connect_timeout: settings.databaseConnectionTimeoutSecs,
+    connect_timeout: waitSecs,
+    // One statement may be under way to the database while another one runs there: that is as fast as any number, and
+    // no more than one has to wait when a lock is not free.
+    max_pipeline: 1,
+    answer_timeout: patience?.silenceSecs ?? null,
     max_lifetime: settings.databaseLifetimeSecs,
     backoff: (retries: number) => Math.min(3 ** retries / 100, RECONNECT_SECS_MAX),
-    connection: { TimeZone: "UTC", application_name: APPLICATION_NAME, client_min_messages: "warning" },
+    connection: {
+      TimeZone: "UTC",
+      application_name: APPLICATION_NAME,
+      client_min_messages: "warning",
+      ...(patience && {
+        lock_timeout: patience.lockSecs * 1000,
+        statement_timeout: patience.statementSecs * 1000,
+        idle_in_transaction_session_timeout: patience.statementSecs * 1000,
+      }),
+    },
     onnotice: (notice: postgres.Notice) => log.warn("database notice", { code: String(notice.code) }),
     types: {
       bigint: postgres.BigInt,
@@ -54,7 +93,7 @@ export function connectDatabase(address: DatabaseAddress, settings: PoolSettings
           username: address.username,
         } as postgres.Options<Record<string, postgres.PostgresType>>);
   return Object.assign(pool as unknown as Omit<Db, "activity">, {
-    activity: new PoolActivity(settings.databaseConnectionsMax),
+    activity: new PoolActivity(settings.databaseConnectionsMax, patience && { ...patience, waitSecs }),
   }) as Db;
 }
 
@@ -68,7 +107,7 @@ function partsMisread(url: string): { host?: string[]; port?: number[]; database
   };
 }
 
-/** What postgres.js and PostgreSQL say when the database cannot be used now but may come back. */
+/** What postgres.js and PostgreSQL say when the database cannot be used now, or not soon enough. */
 const UNAVAILABLE_CODES = new Set([
   "CONNECTION_CLOSED",
   "CONNECTION_DESTROYED",
@@ -85,9 +124,12 @@ const UNAVAILABLE_CODES = new Set([
   "57P01", // admin_shutdown
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now
+  "25P03", // idle_in_transaction_session_timeout
+  "55P03", // lock_not_available
+  "57014", // query_canceled: it took too long, or waited too long for a connection
 ]);
 
-/** True when an error means that the database is away, as opposed to a statement that it refused. */
+/** True when an error means that the database is away or busy, as opposed to a statement that it refused. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = "code" in error ? String(error.code) : "";

@@ -1,4 +1,4 @@
-import { dlopen, FFIType, read } from "bun:ffi";
+import { dlopen, FFIType, ptr, read } from "bun:ffi";
 import { closeSync, openSync } from "node:fs";
 
 /** The calls of the C library that neither Bun nor Node offers. glibc is there wherever the bundled PostgreSQL runs. */
@@ -7,6 +7,10 @@ function openLibc() {
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     syncfs: { args: [FFIType.i32], returns: FFIType.i32 },
     dup2: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+    setsockopt: {
+      args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32],
+      returns: FFIType.i32,
+    },
     socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     sendto: {
       args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
@@ -56,6 +60,25 @@ export function syncFileSystem(directory: string): void {
 /** Makes `descriptor` another name for what `source` is; what it was before is closed. Linux, as everything here. */
 export function replaceDescriptor(descriptor: number, source: number): void {
   if (libc().dup2(source, descriptor) < 0) throw new Error(`Cannot replace a descriptor (errno ${lastErrno()}).`);
+}
+
+const SOL_SOCKET = 1;
+const SO_ATTACH_REUSEPORT_CBPF = 51;
+/** A program of one instruction, which returns a constant (struct sock_filter). */
+const BPF_RETURN_CONSTANT = 0x06;
+
+/**
+ * Of several sockets that listen on one port, lets one have every new connection.
+ *
+ * @param descriptor of any of them
+ * @param index by age, from 0 on; when there are not so many any more, new connections are shared out again
+ * @throws Error when the kernel refuses
+ */
+export function steerConnections(descriptor: number, index: number): void {
+  const instruction = new Uint32Array([BPF_RETURN_CONSTANT, index]);
+  const program = new BigUint64Array([1n, BigInt(ptr(instruction))]);
+  const result = libc().setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program, program.byteLength);
+  if (result !== 0) throw new Error(`Cannot steer connections (errno ${lastErrno()}).`);
 }
 
 const AF_UNIX = 1;

@@ -42,7 +42,7 @@ export function query<Params extends object, Row, Kind extends Cardinality>(
     // `simple: false`: a statement without parameters would otherwise not be prepared.
     const options = { prepare: true, simple: false } as postgres.UnsafeQueryOptions;
     const pending = db.unsafe(text, values as never[], options);
-    const rows = await (db.activity ? timed(pending, db.activity.begin()) : pending);
+    const rows = await (db.activity ? timed(pending, db.activity) : pending);
     if (kind === "many") return rows;
     if (kind === "count") return rows.count;
     if (rows.length > 1 || (kind === "one" && rows.length === 0)) {
@@ -53,8 +53,9 @@ export function query<Params extends object, Row, Kind extends Cardinality>(
   return Object.assign(run as Query<Params, Row, Kind>, { file, text });
 }
 
-/** Awaits a statement and tells the timer how far it is. */
-async function timed<Rows>(pending: PromiseLike<Rows>, timer: StatementTimer): Promise<Rows> {
+/** Awaits a statement and tells how far it is. @throws ApiError PREHANDLER 503 when too many wait for a connection */
+async function timed<Rows>(pending: PromiseLike<Rows> & { cancel(): void }, activity: PoolActivity): Promise<Rows> {
+  const timer = activity.begin(() => pending.cancel());
   Object.assign(pending, { options: new TimedOptions(timer) });
   try {
     return await pending;

@@ -49,7 +49,7 @@ export function errorReply(request: Request, refusal: ApiError): Response {
 function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (isDatabaseUnavailable(error))
-    return overloaded("The database is away; try again soon.", DATABASE_RETRY_AFTER_SECS);
+    return overloaded("The database is away or busy; try again soon.", DATABASE_RETRY_AFTER_SECS);
   return new ApiError("INTERNAL_ERROR", "Internal error");
 }
 

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { App } from "../app.ts";
 import type { Config } from "../config.ts";
-import { replaceDescriptor } from "../db/libc.ts";
+import { replaceDescriptor, steerConnections } from "../db/libc.ts";
 import type { Log } from "../log.ts";
 import { readTlsPair, type TlsPair } from "../settings/tls.ts";
 
@@ -16,6 +16,8 @@ export interface Listener {
   stop(): Promise<void>;
 }
 
+/** How long who has begun to connect to the old listener has for it. */
+const ARRIVAL_MS = 1_000;
 /**
  * How long connections of the old certificate may go on: each is told with its next answer to come anew. As long as the
  * server keeps an idle connection.
@@ -42,11 +44,16 @@ export function openListener(app: App, config: Config, isShared: boolean, log: L
   function reload(): void {
     const pair = readCertificateAgain(config, log);
     if (!pair) return;
-    const descriptor = findListener(port);
     const old = server;
-    server = listen(app, config, port, isShared, pair);
+    const place = findListener(port);
+    try {
+      server = listen(app, config, port, isShared, pair);
+    } catch (error) {
+      logKept(log, error);
+      return;
+    }
     log.info("certificate reloaded");
-    const end = retire(old, descriptor, app, stopping.promise).finally(() => retired.delete(end));
+    const end = retire(old, place, app, stopping.promise).finally(() => retired.delete(end));
     retired.add(end);
   }
 
@@ -74,11 +81,14 @@ export function readCertificateAgain({ tls }: Config, log: Log): TlsPair | undef
     if (pair.doubt !== undefined) log.warn("doubtful certificate", { message: pair.doubt });
     return pair;
   } catch (error) {
-    log.error("the certificate was not reloaded; the old one stays", {
-      reason: error instanceof Error ? error.message : String(error),
-    });
+    logKept(log, error);
     return undefined;
   }
+}
+
+function logKept(log: Log, error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  log.error("the certificate was not reloaded; the old one stays", { reason });
 }
 
 function listen(app: App, config: Config, port: number, isShared: boolean, pair: TlsPair | undefined): Server {
@@ -131,7 +141,7 @@ export function hostInUrl(host: string): string {
  * Ends a server whose place another one on the same port has taken. Bun's `stop` cuts connections that are just shaking
  * hands or about to send a request, so first only the listening socket goes.
  */
-async function retire(old: Server, descriptor: number | undefined, app: App, stopping: Promise<void>): Promise<void> {
+async function retire(old: Server, place: ListenerPlace | undefined, app: App, stopping: Promise<void>): Promise<void> {
   old.reload({
     routes: {},
     async fetch(request) {
@@ -140,20 +150,42 @@ async function retire(old: Server, descriptor: number | undefined, app: App, sto
       return response;
     },
   });
-  await Bun.sleep(1); // what has connected by now is accepted
-  if (descriptor !== undefined) {
-    const silent = openSync("/dev/null", "r");
-    replaceDescriptor(descriptor, silent);
-    closeSync(silent);
+  if (place && steerAway(place)) {
+    await Promise.race([Bun.sleep(ARRIVAL_MS), stopping]);
+    closeBelow(place.descriptor);
     await Promise.race([Bun.sleep(RETIREMENT_MS), stopping]);
   }
   await old.stop();
 }
 
+/** @returns false when the system cannot do that */
+function steerAway({ descriptor, count }: ListenerPlace): boolean {
+  try {
+    steerConnections(descriptor, count);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Closes a socket of Bun's, which goes on as if it were open. */
+function closeBelow(descriptor: number): void {
+  const silent = openSync("/dev/null", "r");
+  replaceDescriptor(descriptor, silent);
+  closeSync(silent);
+}
+
+/** Where a process listens, found before its next listener opens. */
+interface ListenerPlace {
+  descriptor: number;
+  /** Of sockets that listen on the port, those of other workers included: the index of the next one among them. */
+  count: number;
+}
+
 const LISTENING = "0A";
 
-/** The descriptor on which this process listens on a TCP port; undefined when there is not exactly one, or no /proc. */
-function findListener(port: number): number | undefined {
+/** Undefined when this process does not have exactly one listener on the port that takes connections, or no /proc. */
+function findListener(port: number): ListenerPlace | undefined {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   try {
     const rows = ["tcp", "tcp6"].flatMap((table) => readFileSync(`/proc/self/net/${table}`, "utf8").split("\n"));
@@ -162,7 +194,7 @@ function findListener(port: number): number | undefined {
       .filter((fields) => fields[1]?.endsWith(suffix) && fields[3] === LISTENING)
       .map((fields) => `socket:[${fields[9]}]`);
     const found = readdirSync("/proc/self/fd").filter((name) => sockets.includes(targetOf(name)));
-    return found.length === 1 ? Number(found[0]) : undefined;
+    return found.length === 1 ? { descriptor: Number(found[0]), count: sockets.length } : undefined;
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { createApp } from "../app.ts";
 import type { Config } from "../config.ts";
 import { checkQueries } from "../db/check.ts";
-import { connectDatabase, waitForDatabase } from "../db/connect.ts";
+import { connectDatabase, type DatabaseAddress, REQUEST_PATIENCE, waitForDatabase } from "../db/connect.ts";
 import { type EmbeddedPostgres, type SocketAddress, startEmbeddedPostgres } from "../db/embedded.ts";
 import { migrate } from "../db/migrate.ts";
 import { user as userQueries } from "../db/queries.ts";
@@ -56,10 +56,10 @@ export interface ServerOptions {
 
 /** @throws Error whose message is for the operator; nothing is left running */
 export async function startServer(config: Config, { runsJobs, log, worker }: ServerOptions): Promise<RunningServer> {
-  const { db, embedded } = await openDatabase(config, log, worker?.database);
+  const { db, patientDb, embedded } = await openDatabase(config, log, worker?.database);
   let listener: Listener | undefined;
   try {
-    await migrate(db, log);
+    await migrate(patientDb, log);
     await checkQueries(db);
     const { has_any: hasAccounts } = await userQueries.has_any(db, {});
     const complete = completeSecrets(config, config.dataDir, hasAccounts);
@@ -69,8 +69,8 @@ export async function startServer(config: Config, { runsJobs, log, worker }: Ser
     listener = openListener(app, config, worker !== undefined, log);
     complete.publicUrl = withPort(complete.publicUrl, listener.port);
     const bridge = await openBridge(services, config);
-    const jobs = runsJobs ? startJobs(app, services) : undefined;
-    const parts = { services, embedded, listener, bridge, jobs };
+    const jobs = runsJobs ? startJobs(app, { ...services, db: patientDb }) : undefined;
+    const parts = { services, patientDb, embedded, listener, bridge, jobs };
     return {
       port: listener.port,
       url: listener.url,
@@ -82,7 +82,7 @@ export async function startServer(config: Config, { runsJobs, log, worker }: Ser
     };
   } catch (error) {
     listener?.stop();
-    await db.end({ timeout: 1 }).catch(() => {});
+    await Promise.all([db, patientDb].map((pool) => pool.end({ timeout: 1 }).catch(() => {})));
     await embedded?.stop();
     throw error;
   }
@@ -90,13 +90,14 @@ export async function startServer(config: Config, { runsJobs, log, worker }: Ser
 
 interface Parts {
   services: Services;
+  patientDb: Db;
   embedded: EmbeddedPostgres | undefined;
   listener: Listener;
   bridge: GetBodyBridge | undefined;
   jobs: JobRunner | undefined;
 }
 
-async function drain({ services, embedded, listener, bridge, jobs }: Parts): Promise<void> {
+async function drain({ services, patientDb, embedded, listener, bridge, jobs }: Parts): Promise<void> {
   const { mailer, log, db } = services;
   const deadline = performance.now() + DRAIN_LIMIT_MS;
   services.lifecycle.isStopping = true;
@@ -109,28 +110,38 @@ async function drain({ services, embedded, listener, bridge, jobs }: Parts): Pro
   await mailer.close();
   await jobsStopped;
   await services.revokedSessions.stop().catch(() => {});
-  await db.end({ timeout: 5 });
+  await Promise.all([db.end({ timeout: 5 }), patientDb.end({ timeout: 5 })]);
   await embedded?.stop();
 }
 
+interface OpenDatabase {
+  /** For requests. */
+  db: Db;
+  /** For migrations and jobs, whose statements may take as long as they like. */
+  patientDb: Db;
+  embedded?: EmbeddedPostgres;
+}
+
+const PATIENT_CONNECTIONS_MAX = 2;
+
 /**
- * Opens the pool, on an external database or on the embedded one, which is started first (decision P1).
+ * Opens the pools, on an external database or on the embedded one, which is started first (decision P1).
  *
  * @param running the embedded database when another process has started it
  */
-export async function openDatabase(
-  config: Config,
-  log: Log,
-  running?: SocketAddress,
-): Promise<{ db: Db; embedded?: EmbeddedPostgres }> {
+export async function openDatabase(config: Config, log: Log, running?: SocketAddress): Promise<OpenDatabase> {
+  const connect = (address: DatabaseAddress) => ({
+    db: connectDatabase(address, config, log, REQUEST_PATIENCE),
+    patientDb: connectDatabase(address, { ...config, databaseConnectionsMax: PATIENT_CONNECTIONS_MAX }, log),
+  });
   if (config.database.kind === "external") {
-    const db = connectDatabase(config.database, config, log);
-    await waitForDatabase(db, DATABASE_WAIT_SECS, log);
-    return { db };
+    const pools = connect(config.database);
+    await waitForDatabase(pools.patientDb, DATABASE_WAIT_SECS, log);
+    return pools;
   }
-  if (running) return { db: connectDatabase(running, config, log) };
+  if (running) return connect(running);
   const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log });
-  return { db: connectDatabase(embedded.connection, config, log), embedded };
+  return { ...connect(embedded.connection), embedded };
 }
 
 /** Where mails go when there is no relay. */

@@ -178,6 +178,10 @@ export function findDoubts(reading: Checked): string[] {
     tls !== undefined && v.publicUrl.startsWith("http://"),
     `${S.publicUrl.env} begins with http:, but with ${S.tls.certFile.env} this server speaks HTTPS only.`,
   );
+  doubt(
+    tls !== undefined && v.getBodyPort !== undefined,
+    `${S.getBodyPort.env} is a port for a proxy: it speaks plain HTTP, also with ${S.tls.certFile.env}.`,
+  );
   const level = origins.get(S.logLevel.env)?.text ?? "";
   doubt(
     level.includes("="),

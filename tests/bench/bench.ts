@@ -4,7 +4,7 @@
  *
  *     --json FILE    writes the figures to a file instead of printing them after the table
  *     --binary FILE  measures this program instead of building one
- *     --only PARTS   of: changes,edits,memory,reads,sign-ins,starts,streams,uploads
+ *     --only PARTS   of: changes,edits,memory,overhead,reads,sign-ins,starts,streams,uploads
  */
 import { parseArgs } from "node:util";
 import { build } from "../../src/build.ts";
@@ -13,6 +13,7 @@ import { measureBulkUpload } from "./bulkUpload.ts";
 import { measureChanges } from "./changes.ts";
 import { measureEdits } from "./edits.ts";
 import { measureMemory } from "./memory.ts";
+import { measureOverhead } from "./overhead.ts";
 import { findPgbench } from "./pgbench.ts";
 import { measureReads } from "./reads.ts";
 import { describeMachine, type Figure, isMet, jsonOf, type Machine, tableOf } from "./report.ts";
@@ -24,7 +25,7 @@ import { EDITED, READ, store } from "./stock.ts";
 import { measureStreams } from "./streams.ts";
 import { startWorker } from "./worker.ts";
 
-const PARTS = ["changes", "edits", "memory", "reads", "sign-ins", "starts", "streams", "uploads"];
+const PARTS = ["changes", "edits", "memory", "overhead", "reads", "sign-ins", "starts", "streams", "uploads"];
 const SIGN_INS_AT_ONCE = 8;
 /** The data directory that all but the first starts use. */
 const DATA = "first-0";
@@ -43,6 +44,10 @@ async function run(site: Site, parts: readonly string[]): Promise<{ figures: Fig
   if (parts.includes("memory")) {
     tell("memory");
     figures.push(...(await measureMemory(site, DATA)));
+  }
+  if (parts.includes("overhead")) {
+    tell("overhead");
+    figures.push(...(await measureOverhead(site, DATA)));
   }
   if (parts.includes("streams")) {
     tell("streams");

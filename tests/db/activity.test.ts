@@ -51,7 +51,7 @@ describe("a pool's activity", () => {
 
   test("P8: one that no connection ever took does not wait for ever", () => {
     const activity = new PoolActivity(1);
-    const [taken, lost] = [activity.begin(), activity.begin()];
+    const [taken, lost] = [activity.begin(() => {}), activity.begin(() => {})];
     taken.taken();
     taken.taken(); // sent again after a reconnect
     expect(activity.waiting).toBe(1);

@@ -1,7 +1,7 @@
 /** HTTPS without a proxy (P12): the files are checked, and a new certificate is taken without losing anybody. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig } from "../../src/config.ts";
 import { readTlsPair } from "../../src/settings/tls.ts";
@@ -98,6 +98,14 @@ describe("P12: the files of a certificate", () => {
     expect(warnings).toEqual([expect.stringContaining("ENTRIES_PUBLIC_URL begins with http:")]);
   });
 
+  test("W2: so is a port for a GET with a body beside HTTPS; on the same port as everything it is a problem", () => {
+    const { warnings } = load(LOCALHOST, LOCALHOST, { ENTRIES_GET_BODY_PORT: "9001" });
+    expect(warnings).toEqual([expect.stringContaining("ENTRIES_GET_BODY_PORT is a port for a proxy")]);
+    expect(load(undefined, undefined, { ENTRIES_GET_BODY_PORT: "9000" })).toMatchObject({
+      problems: ["ENTRIES_GET_BODY_PORT and ENTRIES_PORT must differ."],
+    });
+  });
+
   test("the server does not start with a wrong pair, and says why", async () => {
     const elsewhere = certificateFile("elsewhere");
     const server = serve({ env: { ENTRIES_TLS_CERT_FILE: LOCALHOST, ENTRIES_TLS_KEY_FILE: elsewhere } });
@@ -185,6 +193,12 @@ describe("P12: HTTPS", () => {
     server.signal("SIGHUP");
     const line = await server.logged("the certificate was not reloaded; the old one stays");
     expect(line).toMatchObject({ level: "error", reason: expect.stringContaining("holds no certificate in PEM form") });
+    expect(await certificateNameAt(url)).toBe("localhost");
+    // Its first certificate is good, so that only the runtime finds what is wrong with the file.
+    certificate.put("elsewhere");
+    appendFileSync(certificate.file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    server.signal("SIGHUP");
+    await until(() => server.logLines().filter(({ level }) => level === "error").length === 2);
     expect(await certificateNameAt(url)).toBe("localhost");
     certificate.put("elsewhere");
     server.signal("SIGHUP");

@@ -4,7 +4,7 @@ import { CredentialPair } from "../../src/auth/messages.ts";
 import type { NewUser } from "../../src/user/messages.ts";
 import { type Encoding, MEDIA_TYPES } from "../../src/wire/negotiation.ts";
 import { claimsTextOf, createUnverified, granted, userIdOf, wrong } from "../support/accounts.ts";
-import { newUser } from "../support/client.ts";
+import { comparableHeaders, newUser } from "../support/client.ts";
 import { ENCODINGS, expectError } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
@@ -31,7 +31,7 @@ async function answerTo(encoding: Encoding, email: string, auth_string: Uint8Arr
   const response = await server.app.handle(
     new Request("http://localhost/api/auth/sign-in", { method: "POST", headers, body }),
   );
-  return { status: response.status, headers: [...response.headers], body: await response.text() };
+  return { status: response.status, headers: comparableHeaders(response.headers), body: await response.text() };
 }
 
 async function freshNonce(email: string): Promise<number> {

@@ -8,7 +8,7 @@ import {
 import { type AccountEvent, noticeLetter } from "../../src/mail/accountLetters.ts";
 import type { NewUser } from "../../src/user/messages.ts";
 import { userIdOf } from "../support/accounts.ts";
-import type { Answer, Client, Device } from "../support/client.ts";
+import { type Answer, type Client, comparableHeaders, type Device } from "../support/client.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import { watchStatements } from "../support/statements.ts";
 
@@ -195,7 +195,7 @@ export async function startWatchedServer({ database }: TestServer): Promise<Watc
 
 /** What a stranger sees of an answer. */
 export function shapeOf({ status, error, headers }: Answer<unknown>) {
-  return { status, error, headers: [...headers] };
+  return { status, error, headers: comparableHeaders(headers) };
 }
 
 /** Runs something on a server whose one service is another for the time being. */

@@ -65,12 +65,13 @@ export async function heldRequest(url: string): Promise<{ status: Promise<number
   return { status, finish: () => call.end(" ".repeat(50_000)) };
 }
 
-/** Asks over and over on connections that are kept, until it is told to stop. */
+/** Asks over and over, on connections that are kept or on a new one each time, until it is told to stop. */
 export function keepAsking(
   url: string,
-  connections: number,
+  clients: number,
+  keepAlive = true,
 ): { stop(): Promise<{ answered: number; failed: unknown[] }> } {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+  const agent = keepAlive ? new Agent({ keepAlive, maxSockets: clients }) : undefined;
   const failed: unknown[] = [];
   let answered = 0;
   let isOver = false;
@@ -82,12 +83,12 @@ export function keepAsking(
       );
     }
   }
-  const all = Promise.all(Array.from({ length: connections }, ask));
+  const all = Promise.all(Array.from({ length: clients }, ask));
   return {
     async stop() {
       isOver = true;
       await all;
-      agent.destroy();
+      agent?.destroy();
       return { answered, failed };
     },
   };

@@ -135,6 +135,11 @@ export class Box {
   }
 }
 
+/** The headers of an answer, to be compared with those of another: all but the id that each has of its own. */
+export function comparableHeaders(headers: Headers): [name: string, value: string][] {
+  return [...headers].filter(([name]) => name !== "x-request-id");
+}
+
 export class Client {
   constructor(
     readonly send: Send,

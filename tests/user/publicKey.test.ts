@@ -4,7 +4,7 @@ import { createPublicKey, generateKeyPairSync, randomBytes, randomUUID } from "n
 import { NewUserPublicKey, UserPublicKey } from "../../src/user/messages.ts";
 import type { Encoding } from "../../src/wire/negotiation.ts";
 import { countByStatus, granted } from "../support/accounts.ts";
-import type { Device } from "../support/client.ts";
+import { comparableHeaders, type Device } from "../support/client.ts";
 import { ENCODINGS, expectEmptyOk, expectError, speaking } from "../support/containerCalls.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import { watchStatements } from "../support/statements.ts";
@@ -70,7 +70,7 @@ describe.each([...ENCODINGS])("GET user/public-key, in %s", (encoding) => {
     const answers = await Promise.all(
       [ann.user.email, nobody()].map(async (email) => {
         const { status, headers } = await get(speaking(encoding, ann, server), email);
-        return { status, headers: [...headers] };
+        return { status, headers: comparableHeaders(headers) };
       }),
     );
     expect(answers[1]).toEqual(answers[0] as (typeof answers)[0]);

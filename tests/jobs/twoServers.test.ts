@@ -18,7 +18,7 @@ afterAll(async () => {
 /** How often each job was done, by both servers together. */
 function runsByJob(): Record<string, number> {
   const counts: Record<string, number> = {};
-  const lines = servers.flatMap(({ logLines }) => logLines.join("").trimEnd().split("\n"));
+  const lines = servers.flatMap(({ logLines }) => logLines.join("").split("\n")).filter((line) => line !== "");
   for (const line of lines) {
     const { event, job } = JSON.parse(line);
     if (event === "job done") counts[job] = (counts[job] ?? 0) + 1;

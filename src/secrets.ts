@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
-import { createDataDirectory, syncDirectory } from "./db/dataDirectory.ts";
+import { createDataDirectory, messageOf, syncDirectory } from "./db/dataDirectory.ts";
 import { SETTINGS } from "./settings/table.ts";
 import { secretBytes } from "./settings/types.ts";
 
@@ -68,6 +68,49 @@ export function completeSecrets(config: Config, dataDir: string, hasAccounts = f
   };
 }
 
+/**
+ * The secrets in `<data-dir>/secrets/` that the server uses, for a backup; those of the environment are not among them.
+ *
+ * @returns base64 by the name of the file
+ * @throws SecretFileError when one is damaged or out of reach
+ */
+export function readKeptSecrets(config: Config): Record<string, string> {
+  const kept = SECRET_FILES.filter(({ key }) => config[key] === undefined)
+    .map((secret) => ({ ...secret, path: join(config.dataDir, "secrets", secret.name) }))
+    .filter(({ path }) => existsSync(path));
+  return Object.fromEntries(kept.map((secret) => [secret.name, readOrExplain(secret.path, secret).toBase64()]));
+}
+
+/**
+ * Puts secrets from a backup into a data directory that has none.
+ *
+ * @param secrets base64 by the name of the file; other names are left out
+ * @throws SecretFileError when one cannot be written or is not whole
+ */
+export function putSecrets(dataDir: string, secrets: Readonly<Record<string, string>>): void {
+  const directory = join(dataDir, "secrets");
+  for (const secret of SECRET_FILES) {
+    const text = secrets[secret.name];
+    if (text === undefined) continue;
+    const path = join(directory, secret.name);
+    try {
+      createSecretsDirectory(directory);
+      createSecret(directory, path, text);
+    } catch (error) {
+      throw outOfReach(path, error);
+    }
+    readSecret(path, secret);
+  }
+}
+
+function readOrExplain(path: string, secret: SecretFile): Uint8Array {
+  try {
+    return readSecret(path, secret);
+  } catch (error) {
+    throw outOfReach(path, error);
+  }
+}
+
 function keptSecret(dataDir: string, secret: SecretFile, mayBeMade: boolean): Uint8Array {
   const directory = join(createDataDirectory(dataDir), "secrets");
   const path = join(directory, secret.name);
@@ -75,14 +118,17 @@ function keptSecret(dataDir: string, secret: SecretFile, mayBeMade: boolean): Ui
     if (!existsSync(path)) {
       if (!mayBeMade) throw lostSecret(path, secret);
       createSecretsDirectory(directory);
-      createSecret(directory, path, secret);
+      createSecret(directory, path, randomBytes(secret.length).toString("base64"));
     }
     return readSecret(path, secret);
   } catch (error) {
-    if (error instanceof SecretFileError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SecretFileError(`Cannot read or make the secret ${path}: ${reason}`);
+    throw outOfReach(path, error);
   }
+}
+
+function outOfReach(path: string, error: unknown): SecretFileError {
+  if (error instanceof SecretFileError) return error;
+  return new SecretFileError(`Cannot read or make the secret ${path}: ${messageOf(error)}`);
 }
 
 /** A new secret would lock everybody out for good, and hide that the old one is needed. */
@@ -102,11 +148,11 @@ function createSecretsDirectory(directory: string): void {
  * Writes the whole file under a name of its own, then gives it its real name. `link` does that at once and fails when
  * the name is taken, so that a crash leaves no half a secret and of two servers one wins.
  */
-function createSecret(directory: string, path: string, { length }: SecretFile): void {
+function createSecret(directory: string, path: string, text: string): void {
   const draft = join(directory, `new-${randomUUID()}`);
   const fileDescriptor = openSync(draft, "wx", 0o600);
   try {
-    writeSync(fileDescriptor, `${randomBytes(length).toString("base64")}\n`);
+    writeSync(fileDescriptor, `${text}\n`);
     fsyncSync(fileDescriptor);
     linkSync(draft, path);
   } catch (error) {

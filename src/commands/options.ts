@@ -14,6 +14,10 @@ export interface Options extends ConfigOptions {
   after?: string | undefined;
   yes?: boolean | undefined;
   url?: string | undefined;
+  force?: boolean | undefined;
+  withoutSecrets?: boolean | undefined;
+  keepSessions?: boolean | undefined;
+  verify?: boolean | undefined;
 }
 
 interface Option {
@@ -41,7 +45,7 @@ export const OPTIONS = {
   "data-dir": {
     key: "dataDir",
     value: { name: "DIR", type: SETTINGS.dataDir.type },
-    help: "where the embedded database, secrets and unsent mail are, instead of ENTRIES_DATA_DIR (./entries-data)",
+    help: "where the embedded database, secrets and outbox are, instead of ENTRIES_DATA_DIR (./entries-data)",
   },
   "no-jobs": {
     key: "noJobs",
@@ -61,6 +65,13 @@ export const OPTIONS = {
     value: { name: "URL", type: webAddress },
     help: "ask the server there, instead of the one of the settings",
   },
+  force: { key: "force", help: "replace a file that is there" },
+  "without-secrets": { key: "withoutSecrets", help: "leave out the files in secrets/ of the data directory" },
+  "keep-sessions": {
+    key: "keepSessions",
+    help: "leave users signed in, for a server that did not run after the backup",
+  },
+  verify: { key: "verify", help: "only check: restore into a temporary directory, compare every row, remove it" },
 } as const satisfies Record<string, Option>;
 
 export type OptionName = keyof typeof OPTIONS;

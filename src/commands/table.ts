@@ -187,6 +187,40 @@ password and passcode.`,
     run: (options, { email }) => withUsers(options, (users, config, db) => users.revokeSessions(config, db, email)),
   }),
 
+  backup: command({
+    summary: "write the embedded database and its secrets into a file",
+    arguments: ["file"],
+    options: ["force", "without-secrets", "data-dir"],
+    about: `Writes all of the embedded database as it is at one moment, compressed, beside a running server or without one, and
+the generated secrets, without which no password verifies. Only the file's owner may read it (mode 0600). It gets its
+name when it is whole. Not in it: unsent mail, and settings such as those in the environment and in postgresql.conf.`,
+    exits: { ok: "when the backup is whole and on disk", failure: "when there is none" },
+    examples: ["backup entries.backup", "backup /mnt/backups/today --force --data-dir /var/lib/entries"],
+    run: (options, { file }) =>
+      withConfig(options, async (config) => {
+        const { backup } = await import("./backup.ts");
+        return print(await backup(config, file, { ...options, signal: stopSignal() }));
+      }),
+  }),
+
+  restore: command({
+    summary: "make a new data directory from a backup, or check one",
+    arguments: ["file"],
+    options: ["verify", "keep-sessions", "data-dir"],
+    about: `Restores a backup of this or an older version into a data directory that is new or empty, all of it or nothing. All
+sessions end, since those that were ended after the backup would be open again. Everything else is as it was at the
+backup, also deleted accounts and used recovery codes. With --verify the data directory is not touched; the temporary
+one is in $TMPDIR and takes as much room as the database.`,
+    exits: { ok: "when the backup is restored, or good", failure: "when it is not; nothing is left behind" },
+    examples: ["restore entries.backup --data-dir /var/lib/entries-new", "restore entries.backup --verify"],
+    run: (options, { file }) =>
+      withConfig(options, async (config) => {
+        const { restore, verify } = await import("./restore.ts");
+        const signal = stopSignal();
+        return print(await (options.verify ? verify(file, signal) : restore(config, file, { ...options, signal })));
+      }),
+  }),
+
   proto: command({
     summary: "print the protobuf definitions of the messages",
     about: "The definitions (proto2) of every message, to generate a client from.",

@@ -17,6 +17,9 @@ import auth_revoked_sessions from "../../sql/auth/revoked_sessions.sql" with { t
 import auth_rotate_refresh_token from "../../sql/auth/rotate_refresh_token.sql" with { type: "text" };
 import auth_take_challenge from "../../sql/auth/take_challenge.sql" with { type: "text" };
 import auth_verify_otp from "../../sql/auth/verify_otp.sql" with { type: "text" };
+import backup_end_sessions from "../../sql/backup/end_sessions.sql" with { type: "text" };
+import backup_restart_clients from "../../sql/backup/restart_clients.sql" with { type: "text" };
+import backup_tables from "../../sql/backup/tables.sql" with { type: "text" };
 import category_create from "../../sql/category/create.sql" with { type: "text" };
 import category_replace from "../../sql/category/replace.sql" with { type: "text" };
 import category_soft_delete from "../../sql/category/soft_delete.sql" with { type: "text" };
@@ -231,6 +234,27 @@ export const auth = {
   >("auth/verify_otp", auth_verify_otp, [["user_id", 2950], ["epoch", 2950], ["token_signature", 17], ["token_expiration", 1114], ["otp_hmac", 17], ["now", 1114], ["session_id", 2950], ["refresh_token_hash", 17], ["session_expiration", 1114]], "maybe"),
 };
 
+export const backup = {
+  /** Ends every session and voids sign-in tokens and the links in mails. Answers how many sessions there were. */
+  end_sessions: query<
+    { revoked_until: bigint },
+    { ended_sessions: bigint },
+    "one"
+  >("backup/end_sessions", backup_end_sessions, [["revoked_until", 1114]], "one"),
+  /** Moves every container's sequence numbers on, past those that were given out after the backup, and makes every client read it from the beginning: whatever cursor it has is of another history. */
+  restart_clients: query<
+    { gap: bigint },
+    {  },
+    "count"
+  >("backup/restart_clients", backup_restart_clients, [["gap", 20]], "count"),
+  /** The tables that a backup holds, with their columns and primary keys. Unlogged tables hold nothing that is worth keeping. */
+  tables: query<
+    {  },
+    { name: string; columns: string[]; key: string[] },
+    "many"
+  >("backup/tables", backup_tables, [], "many"),
+};
+
 export const category = {
   /** Adds a category to a container. */
   create: query<
@@ -271,12 +295,12 @@ export const container = {
     {  },
     "count"
   >("container/create", container_create, [["container_id", 2950], ["key_id", 2950], ["encrypted_blob", 17], ["version_nonce", 20], ["modified_timestamp", 1114], ["public_key", 17], ["category_ids", 2951], ["category_blobs", 1001], ["category_nonces", 1016]], "count"),
-  /** Containers with their categories and entries, tombstones included, in one snapshot. No row at all unless every (key id, container id) pair is an access key (decision W3). A soft-deleted container comes without its rows. A row's rank is 0 for the container itself, 1 for a category, 2 for an entry. Rank -1 instead of 0: all rows together have more than 100 MiB, so they are left out. One container alone always comes whole. */
+  /** Containers with their categories and entries, tombstones included, in one snapshot. No row at all unless every (key id, container id) pair is an access key (decision W3). A soft-deleted container comes without its rows. A row's rank is 0 for the container itself, 1 for a category, 2 for an entry. Rank -1 instead of 0: all rows together have more than bytes_max, so they are left out. */
   fetch: query<
-    { key_ids: string[]; container_ids: string[] },
+    { key_ids: string[]; container_ids: string[]; bytes_max: bigint },
     { rank: number; id: string; container_id: string; category_id: string | null; encrypted_blob: Uint8Array; version_nonce: bigint; modified_timestamp: bigint; deleted_at: bigint | null },
     "many"
-  >("container/fetch", container_fetch, [["key_ids", 2951], ["container_ids", 2951]], "many"),
+  >("container/fetch", container_fetch, [["key_ids", 2951], ["container_ids", 2951], ["bytes_max", 20]], "many"),
   /** Removes the caller's own key, and the container for good when it was the last one (decision C1). */
   leave: query<
     { key_id: string; container_id: string },
@@ -844,4 +868,4 @@ export const user = {
 };
 
 /** Every query, for the check at start. */
-export const allQueries = [...Object.values(address), ...Object.values(admin), ...Object.values(auth), ...Object.values(category), ...Object.values(container), ...Object.values(credential), ...Object.values(deletion), ...Object.values(entry), ...Object.values(events), ...Object.values(factor), ...Object.values(invitation), ...Object.values(jobs), ...Object.values(ops), ...Object.values(recovery), ...Object.values(session), ...Object.values(sync), ...Object.values(user)];
+export const allQueries = [...Object.values(address), ...Object.values(admin), ...Object.values(auth), ...Object.values(backup), ...Object.values(category), ...Object.values(container), ...Object.values(credential), ...Object.values(deletion), ...Object.values(entry), ...Object.values(events), ...Object.values(factor), ...Object.values(invitation), ...Object.values(jobs), ...Object.values(ops), ...Object.values(recovery), ...Object.values(session), ...Object.values(sync), ...Object.values(user)];

@@ -9,7 +9,7 @@ import { parseCidrList } from "../src/http/address.ts";
 import { sampleEnv } from "../src/sampleEnv.ts";
 import { completeSecrets, SecretFileError } from "../src/secrets.ts";
 import { IGNORED } from "../src/settings/reference.ts";
-import { SETTINGS } from "../src/settings/table.ts";
+import { GROUPS, SETTINGS } from "../src/settings/table.ts";
 import { settingsOf } from "../src/settings/tree.ts";
 
 type Env = Record<string, string | undefined>;
@@ -43,6 +43,11 @@ function problemsOf(env: Env): string[] {
   const result = loadConfig(env);
   return "problems" in result ? result.problems : [];
 }
+
+test("P3: every setting stands in one of the GROUPS, from which sample.env is made, and in SETTINGS", () => {
+  const grouped = GROUPS.flatMap(({ settings }) => settingsOf(settings));
+  expect(grouped.map(({ env }) => env)).toEqual(settingsOf(SETTINGS).map(({ env }) => env));
+});
 
 describe("defaults", () => {
   test("P1, P2: without any variable the embedded database is used and secrets are still missing", () => {
@@ -187,16 +192,19 @@ describe("types", () => {
     expect(problems[0]).toStartWith(`${env} must be `);
   });
 
-  // No delay at all, a job at every tick and never deleting are choices.
+  /** No delay at all, a job at every tick and never deleting are choices. */
+  const ZERO_IS_A_CHOICE = /_DELAY_DAYS$|_JOB_FREQUENCY_SECS$|_IDLE_CONTAINER_MAX_AGE_DAYS$/;
   const lifetimes = settingsOf(SETTINGS).filter(
-    ({ env }) =>
-      /_(MINS|DAYS|HOURS|SECS)$/.test(env) &&
-      !/_DELAY_DAYS$|_JOB_FREQUENCY_SECS$|_IDLE_CONTAINER_MAX_AGE_DAYS$/.test(env),
+    ({ env }) => /_(MINS|DAYS|HOURS|SECS)$/.test(env) && !ZERO_IS_A_CHOICE.test(env),
   );
   test("P3: a lifetime or period of zero is refused", () => {
     expect(lifetimes.length).toBeGreaterThan(20);
-    for (const { env } of lifetimes)
-      expect(problemsOf({ ...RELAY, [env]: "0" })).toEqual([expect.stringContaining(env)]);
+    for (const { env } of lifetimes) {
+      const problems = problemsOf({ ...RELAY, [env]: "0" });
+      expect(problems, `${env} takes 0; if that is a choice, it belongs to ZERO_IS_A_CHOICE`).toEqual([
+        expect.stringContaining(env),
+      ]);
+    }
   });
 
   test("platform 1.1: an empty text is no default; only texts and lists may be empty", () => {

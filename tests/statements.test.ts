@@ -104,7 +104,9 @@ describe("statements per route", () => {
   const counted = routes.filter(({ spec }) => spec.answers !== "page" && !spec.isStream);
 
   test("every route has a number", () => {
-    expect(counted.map(nameOf).sort()).toEqual(Object.keys(STATEMENTS).sort());
+    expect(counted.map(nameOf).sort(), "a new route: add its number of statements to STATEMENTS above").toEqual(
+      Object.keys(STATEMENTS).sort(),
+    );
   });
 
   test.each(counted.map((route) => [nameOf(route), route] as const))("%s", async (name, route) => {

@@ -1,8 +1,8 @@
 -- Containers with their categories and entries, tombstones included, in one snapshot. No row at all unless every
 -- (key id, container id) pair is an access key (decision W3). A soft-deleted container comes without its rows.
 -- A row's rank is 0 for the container itself, 1 for a category, 2 for an entry. Rank -1 instead of 0: all rows together
--- have more than 100 MiB, so they are left out. One container alone always comes whole.
--- params: key_ids, container_ids
+-- have more than bytes_max, so they are left out.
+-- params: key_ids, container_ids, bytes_max
 -- returns: many
 -- never null: rank, id, container_id, encrypted_blob, version_nonce, modified_timestamp
 with pair as (
@@ -22,12 +22,12 @@ opened as (
 -- A container has no more rows than it gave out numbers: where these are few, no size is looked at. 112 bytes are more
 -- than a row takes besides its blob.
 numbers as (
-  select count(*) as containers, sum(head.last_sequence) as given
+  select sum(head.last_sequence) as given
   from opened join container_heads as head on head.container_id = opened.container_id
 ),
 fitting as (
   select case
-    when containers <= 1 or given <= 5000 then true
+    when given <= 3000 then true
     else (
       select sum(
         (
@@ -41,7 +41,7 @@ fitting as (
         )
       )
       from opened as asked
-    ) <= 104857600
+    ) <= $3::bigint
   end as fits
   from numbers
 ),

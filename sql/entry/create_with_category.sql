@@ -6,7 +6,8 @@
 with access as (
   select read_only from container_access_keys where key_id = $1 and container_id = $2
 ),
--- As the snapshot has it. Under the lock the number is compared: it differs when a key was removed meanwhile.
+-- A count of the keys that were removed, as the snapshot has it. If it has grown once we hold the lock, `access` may be
+-- out of date: nothing is written, and settleChange asks again.
 head as (
   select removed_keys, live_entries, live_categories from container_heads where container_id = $2
 ),

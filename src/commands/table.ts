@@ -4,6 +4,7 @@
  */
 import { type Config, loadConfig } from "../config.ts";
 import type { Db } from "../db/query.ts";
+import type { Log } from "../log.ts";
 import { workerPlace } from "../run/workerProcess.ts";
 import { type Command, command, print, withConfig } from "./command.ts";
 import { logNotices } from "./notices.ts";
@@ -115,10 +116,7 @@ a server runs it within a minute; "running" that some process is at it now.`,
     exits: { ok: "when the jobs could be shown", failure: "when the database cannot be reached" },
     examples: ["jobs list", "jobs list --json"],
     run: (options) =>
-      withConfig(options, async (config) => {
-        const [{ withDatabase }, { listJobs }] = await Promise.all([import("./database.ts"), import("./jobs.ts")]);
-        return withDatabase(config, (db) => listJobs(config, db, options.json));
-      }),
+      onDatabase(options, async ({ config, db }) => (await import("./jobs.ts")).listJobs(config, db, options.json)),
   }),
 
   "jobs run": command({
@@ -259,6 +257,16 @@ function sample(name: keyof typeof import("./samples.ts")["SAMPLES"], what: stri
     examples: [`sample ${name} > ${path}`],
     run: async () => print((await import("./samples.ts")).SAMPLES[name]),
   });
+}
+
+/** Runs what the command does on the database; its own file is imported there. */
+function onDatabase(
+  options: Options,
+  run: (on: { config: Config; db: Db; log: Log }) => Promise<string>,
+): Promise<number> {
+  return withConfig(options, async (config) =>
+    (await import("./database.ts")).withDatabase(config, (db, log) => run({ config, db, log })),
+  );
 }
 
 async function withUsers(

@@ -168,6 +168,7 @@ class WorkerSlot {
   }
 
   #killIfSilent(): void {
+    if (this.#isStopping) return; // stop() has a limit of its own
     const now = performance.now();
     const hasSlept = now - this.#lastLookAt > 2 * LOOK_EVERY_MS; // the machine, and so the worker
     this.#lastLookAt = now;

@@ -10,6 +10,11 @@ import type { ContainerChanges } from "./messages.ts";
 /** More than what is told of a container takes in protobuf, besides its rows, in bytes. */
 const CONTAINER_BYTES = 48;
 
+/** What the rows of container_changes are (sql/sync/changes.sql). */
+const RANK = { container: 0, category: 1, entry: 2 } as const;
+/** Place of the only row when a key does not open its container. */
+const REFUSED = 0;
+
 /** Where a client stands in a container. */
 export interface ClientCursor extends ContainerAccess {
   since: bigint;
@@ -42,15 +47,15 @@ export async function readChanges(
     bytes_max: Math.max(0, bytesMax - CONTAINER_BYTES * cursors.length),
     rows_max: rowsMax,
   });
-  if (rows[0]?.place === 0) throw containerDoesNotExist();
+  if (rows[0]?.place === REFUSED) throw containerDoesNotExist();
 
   const changes = cursors.map(nothingNew);
   for (const row of rows) {
     const target = changes[row.place - 1];
     if (!target) throw new Error(`container_changes answered place ${row.place} of ${cursors.length}`);
-    if (row.rank === 0) target.container = row;
-    else if (row.rank === 1) target.categories.push(row);
-    else if (row.rank === 2) target.entries.push(row);
+    if (row.rank === RANK.container) target.container = row;
+    else if (row.rank === RANK.category) target.categories.push(row);
+    else if (row.rank === RANK.entry) target.entries.push(row);
     else {
       target.more = row.more;
       target.reset = row.reset;

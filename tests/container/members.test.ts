@@ -176,6 +176,13 @@ describe("C8: a removed member's key is refused at once, everywhere", () => {
 });
 
 describe("C1, C8: races", () => {
+  test("every route that may write is among WRITES of support/writes.ts, or changes nothing that has a number", () => {
+    const without = ["GET /api/container/member", "DELETE /api/container/member", "POST /api/container/invitation"];
+    const writing = routes.filter(({ spec }) => spec.tokens.container === "write").map(nameOf);
+    const known = [...WRITES.map(([route]) => route), ...without];
+    expect(writing.sort(), "a new route: add it to WRITES of tests/support/writes.ts").toEqual(known.sort());
+  });
+
   const removals: [
     string,
     (box: Box, guest: Box) => (transaction: Parameters<typeof queries.leave>[0]) => Promise<unknown>,

@@ -74,7 +74,8 @@ function tampered(token: string): string {
 
 test("every route that needs write access is tested here", () => {
   const writing = routes.filter(({ spec }) => spec.tokens.container === "write");
-  expect(Object.keys(WRITES).sort()).toEqual(writing.map(({ spec }) => `${spec.method} ${spec.path}`).sort());
+  const names = writing.map(({ spec }) => `${spec.method} ${spec.path}`);
+  expect(names.sort(), "a new route: add a valid request to WRITES above").toEqual(Object.keys(WRITES).sort());
 });
 
 const CASES = ENCODINGS.flatMap((encoding) =>

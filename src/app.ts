@@ -15,7 +15,8 @@ import { addAnswerHeaders } from "./http/answerHeaders.ts";
 import { requireCurrentApp } from "./http/appVersion.ts";
 import { compressed, isCompressible } from "./http/compression.ts";
 import { requireCsrf } from "./http/csrf.ts";
-import type { Endpoint } from "./http/endpoint.ts";
+import type { Endpoint, Incoming } from "./http/endpoint.ts";
+import { countedAnswer } from "./http/largeAnswers.ts";
 import { limitHeaders, type Verdict } from "./http/limits.ts";
 import { refusalPage } from "./http/page.ts";
 import { errorReply, refusalOf } from "./http/reply.ts";
@@ -108,6 +109,7 @@ export async function walk(
   const startedAt = performance.now();
   const requestId = randomUUID();
   let verdict: Verdict | undefined;
+  let incoming: Incoming | undefined;
   let response: Response;
   try {
     const peer = server?.requestIP(request)?.address;
@@ -123,14 +125,16 @@ export async function walk(
       // Heartbeats count as progress. Without a limit, the connection of a stream that has ended, or of a reader that
       // has stopped reading, would stay for ever.
       const onStream = () => server?.timeout(request, 2 * idleTimeoutSecs);
-      response = await route.run({
+      incoming = {
         services,
         request,
         clientAddress: address,
         peerAddress: peer,
         onBodyProgress,
         onStream,
-      });
+        account: address ?? "",
+      };
+      response = await route.run(incoming);
     } else {
       response = refuseUnknown(request);
     }
@@ -139,6 +143,7 @@ export async function walk(
     response = isPage ? refusalPage(refusal) : errorReply(request, refusal);
   }
   if (isCompressible(response)) response = await compressed(request, response);
+  if (incoming && route) response = countLarge(response, route, incoming, requestId);
   addHeaders(response.headers, request, { config, requestId, verdict });
   // The next request of this connection would find nobody: the client opens another one, elsewhere.
   if (services.lifecycle.isStopping) response.headers.set("connection", "close");
@@ -152,6 +157,16 @@ export async function walk(
     duration_ms: Math.round(durationMs * 1000) / 1000,
   });
   return response;
+}
+
+/** The answer, counted while it waits to be read; a read gets 503 instead when too much does. */
+function countLarge(answer: Response, { spec }: Endpoint, incoming: Incoming, requestId: string): Response {
+  const { services, request, account } = incoming;
+  try {
+    return countedAnswer(answer, services.bounds.answerBytes, account, spec.limit === "read");
+  } catch (error) {
+    return errorReply(request, refusalOf(error, services.log, requestId));
+  }
 }
 
 /** The path as it was sent. `URL` would resolve dots and escapes, and throws for a strange Host header. */

@@ -5,6 +5,7 @@ import { createUserTokens, type UserTokens } from "./crypto/userTokens.ts";
 import type { Db } from "./db/query.ts";
 import { followChanges, type LiveChanges } from "./events/liveChanges.ts";
 import { type Access, createAccess } from "./http/access.ts";
+import { type Bounds, createBounds } from "./http/bounds.ts";
 import { type AttemptLimiter, createAttemptLimiter, createLimiter, type Limiter } from "./http/limits.ts";
 import { followRevokedSessions, type RevokedSessions } from "./http/revokedSessions.ts";
 import type { Log } from "./log.ts";
@@ -25,6 +26,7 @@ export interface Services {
   access: Access;
   liveChanges: LiveChanges;
   limiter: Limiter;
+  bounds: Bounds;
   signinAttempts: AttemptLimiter;
   ops: Ops;
   /** `isStopping` is set once, when the server was told to stop (decision P11). */
@@ -75,6 +77,7 @@ export async function createServices(
     access,
     liveChanges,
     limiter,
+    bounds: createBounds(config),
     signinAttempts,
     ops,
     lifecycle: { isStopping: false },

@@ -136,9 +136,9 @@ describe("routes", () => {
 describe("folders", () => {
   test("every folder of src has its place in these rules", () => {
     const folders = new Set(files.map(folderOf).filter((folder) => folder !== ""));
-    expect([...folders].filter((name) => ![...FEATURES, ...SHARED, "commands", "jobs", "run"].includes(name))).toEqual(
-      [],
-    );
+    expect(
+      [...folders].filter((name) => ![...FEATURES, ...SHARED, "backup", "commands", "jobs", "run"].includes(name)),
+    ).toEqual([]);
   });
 
   test("shared folders import no feature", () => {
@@ -163,6 +163,18 @@ describe("folders", () => {
   test("only the query function runs SQL that is not written beside it", () => {
     const callers = files.filter((path) => /\.unsafe\(/.test(textOf(path)) && !path.startsWith("db/"));
     expect(callers).toEqual([]);
+  });
+
+  test("a statement that takes a sequence number compares removed_keys under the lock, or takes the lock itself", () => {
+    const sql = join(SRC, "../sql");
+    const unguarded = readdirSync(sql, { recursive: true, encoding: "utf8" }).filter((path) => {
+      if (!path.endsWith(".sql") || /^(?:migrations|backup)\/|^container\/rekey/.test(path)) return false; // rekey: locked by lock.sql
+      const text = readFileSync(join(sql, path), "utf8");
+      return (
+        text.includes("set last_sequence") && !text.includes("removed_keys = (select head.removed_keys from head)")
+      );
+    });
+    expect(unguarded, "see sql/entry/soft_delete.sql for the guard").toEqual([]);
   });
 
   test("no file has a name that says nothing", () => {

@@ -86,10 +86,14 @@ describe("P11: a stop", () => {
     expect(server.stdout).toContain('"event":"mail sent"');
   });
 
-  test("follows when the embedded database dies: the server says why and ends with status 1", async () => {
+  test("follows when the embedded database dies again and again: the server says why and ends with status 1", async () => {
     const server = serve();
     await server.listening();
-    process.kill(databasePid(dataDirOf(homeFolder())), "SIGKILL");
+    for (let deaths = 1; deaths <= 6; deaths++) {
+      const runs = () => server.logLines().filter(({ event }) => event === "the database runs again").length;
+      while (runs() < deaths - 1) await Bun.sleep(10);
+      process.kill(databasePid(dataDirOf(homeFolder())), "SIGKILL");
+    }
     expect(await server.exited).toBe(1);
     expect(await server.logged("stopping")).toMatchObject({
       level: "error",

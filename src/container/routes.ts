@@ -101,5 +101,5 @@ export const containerRoutes = [
 
 async function readContainers(services: Services, texts: readonly string[], isInHeader: boolean) {
   const tokens = await openTokenList(services, texts, isInHeader);
-  return { containers: await fetchContainers(services.db, tokens) };
+  return { containers: await fetchContainers(services.db, tokens, services.bounds.largeReads) };
 }

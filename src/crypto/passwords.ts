@@ -7,7 +7,7 @@
 import { argon2, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { promisify } from "node:util";
-import { overloaded } from "../errors.ts";
+import { WorkQueue } from "../workQueue.ts";
 
 const argon2Async = promisify(argon2);
 
@@ -42,7 +42,12 @@ export interface Passwords {
 
 /** The hasher of one process; nothing is computed yet. */
 export function createPasswords(settings: PasswordSettings): Passwords {
-  const enqueue = createQueue(availableParallelism(), settings.queueMax);
+  const queue = new WorkQueue({
+    parallel: availableParallelism(),
+    waitingMax: settings.queueMax,
+    refusal: "The server is checking too many passwords at the moment; try again soon.",
+    retryAfterSecs: RETRY_AFTER_SECS,
+  });
   const cost = { algorithm: "argon2id", memoryCost: settings.memCostKib, timeCost: settings.iterations } as const;
   const peppered = (secret: Uint8Array) => createHmac("sha256", settings.pepper).update(secret).digest();
 
@@ -70,11 +75,11 @@ export function createPasswords(settings: PasswordSettings): Passwords {
   }
 
   return {
-    hash: (secret) => enqueue.run(async () => PREFIX + (await Bun.password.hash(peppered(secret), cost))),
-    verify: (stored, secret) => enqueue.run(() => verifyNow(stored, secret)),
+    hash: (secret) => queue.run(async () => PREFIX + (await Bun.password.hash(peppered(secret), cost))),
+    verify: (stored, secret) => queue.run(() => verifyNow(stored, secret)),
     isOutdated,
-    pending: enqueue.pending,
-    running: enqueue.running,
+    pending: () => queue.pending,
+    running: () => queue.running,
   };
 }
 
@@ -98,30 +103,4 @@ async function verifyReferenceHash(stored: string, message: Uint8Array, secret: 
     secret,
   });
   return timingSafeEqual(computed, expected);
-}
-
-/** Runs at most `parallel` tasks at a time; at most `waitingMax` wait. */
-function createQueue(parallel: number, waitingMax: number) {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-
-  async function run<T>(task: () => Promise<T>): Promise<T> {
-    if (running >= parallel) {
-      if (waiting.length >= waitingMax) {
-        throw overloaded("The server is checking too many passwords at the moment; try again soon.", RETRY_AFTER_SECS);
-      }
-      await new Promise<void>((start) => waiting.push(start));
-    } else {
-      running++;
-    }
-    try {
-      return await task();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running--;
-    }
-  }
-
-  return { run, pending: () => running + waiting.length, running: () => running };
 }

@@ -18,7 +18,15 @@ import {
 import { syncFileSystem } from "./libc.ts";
 import { POSTGRES_MAJOR, unpackPostgres } from "./postgresPack.ts";
 import { type Postmaster, PostmasterFailed, runGuarded, signalProcess, startPostmaster } from "./postgresProcess.ts";
-import { choosePostgresUser, createRuntimeDirectory, giveTo, type PostgresUser, reachPrefix } from "./postgresUser.ts";
+import {
+  choosePostgresUser,
+  createRuntimeDirectory,
+  giveTo,
+  type PostgresUser,
+  reachPrefix,
+  recreateRuntimeDirectory,
+} from "./postgresUser.ts";
+import { supervisePostmaster } from "./supervisedPostmaster.ts";
 
 export { DataDirectoryInUse, EmbeddedPostgresError } from "./dataDirectory.ts";
 
@@ -55,7 +63,10 @@ export interface EmbeddedPostgres {
   superuserConnection: SocketAddress;
   /** For example "18.4". */
   version: string;
-  /** Resolves when PostgreSQL has ended, with why; never rejects. `expected` after `stop()`. */
+  /**
+   * Resolves when PostgreSQL has ended for good, with why; never rejects. `expected` after `stop()`. When it ends by
+   * itself it is started again, unless that happens too often.
+   */
   exited: Promise<{ expected: boolean; message: string }>;
   /** Ends all sessions, shuts PostgreSQL down cleanly and frees the data directory. May be called again. */
   stop(): Promise<void>;
@@ -135,8 +146,10 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
     if (owner === undefined) await createCluster(place, durable);
     else if (owner.uid === 0) giveTo(user, cluster);
     const settings = { ...FIXED_SETTINGS, ...(durable ? {} : NOT_DURABLE), ...options.settings };
-    const { postmaster, socketPath } = await startWhenFree(place, settings, log);
-    return await finishStart(postmaster, socketPath, lock.release);
+    const { postmaster: first, runtimeDir } = await startWhenFree(place, settings, log);
+    const startAgain = async () => (await startWhenFree(place, settings, log, runtimeDir)).postmaster;
+    const postmaster = supervisePostmaster(first, startAgain, log);
+    return await finishStart(postmaster, join(runtimeDir, `.s.PGSQL.${settings.port ?? 5432}`), lock.release);
   } catch (error) {
     lock.release();
     if (error instanceof EmbeddedPostgresError) throw error;
@@ -232,21 +245,25 @@ async function runInitdb({ programDir, dataDir, user, prefix }: Place, target: s
 
 /**
  * Starts PostgreSQL on a cluster that no live server holds, but whose last PostgreSQL may still be shutting down.
+ *
+ * @param previousDir the directory of the socket, when it is to be at the same place again
  * @throws DataDirectoryInUse when that takes too long, or when it is one that somebody started by hand
  */
 async function startWhenFree(
   place: Place,
   settings: Record<string, string>,
   log: Log,
-): Promise<{ postmaster: Postmaster; socketPath: string }> {
+  previousDir?: string,
+): Promise<{ postmaster: Postmaster; runtimeDir: string }> {
   const deadline = performance.now() + PREVIOUS_LIMIT_MS;
   for (;;) {
     await waitForPrevious(place, deadline);
-    const runtimeDir = createRuntimeDirectory(place.user, place.dataDir);
+    const runtimeDir = previousDir
+      ? recreateRuntimeDirectory(place.user, previousDir)
+      : createRuntimeDirectory(place.user, place.dataDir);
     try {
       const withSocket = { ...settings, unix_socket_directories: runtimeDir };
-      const postmaster = await startPostmaster({ ...place, runtimeDir }, withSocket, log);
-      return { postmaster, socketPath: join(runtimeDir, `.s.PGSQL.${settings.port ?? 5432}`) };
+      return { postmaster: await startPostmaster({ ...place, runtimeDir }, withSocket, log), runtimeDir };
     } catch (error) {
       if (!(error instanceof PostmasterFailed && error.isClusterBusy)) throw error;
       if (performance.now() > deadline) throw new DataDirectoryInUse(place.dataDir, "A PostgreSQL server");

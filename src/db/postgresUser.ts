@@ -1,4 +1,4 @@
-import { chownSync, lchownSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chownSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { EmbeddedPostgresError, messageOf, readPasswd } from "./dataDirectory.ts";
@@ -124,4 +124,11 @@ export function createRuntimeDirectory(user: PostgresUser, dataDir: string): str
   throw new EmbeddedPostgresError(
     "There is no directory for PostgreSQL's socket: neither $TMPDIR nor /tmp nor /run is writable.",
   );
+}
+
+/** Makes such a directory again, which went with its PostgreSQL. @throws Error when somebody else made one there */
+export function recreateRuntimeDirectory(user: PostgresUser, directory: string): string {
+  mkdirSync(directory, { mode: 0o700 });
+  giveTo(user, directory);
+  return directory;
 }

@@ -67,9 +67,16 @@ export interface ContainerAccess {
   container_id: string;
 }
 
+export interface OpenedTokens<Needs extends TokenNeeds> {
+  /** The account that the access token is of. */
+  user_id: string | undefined;
+  /** Verifies the rest. */
+  finish(): Promise<ProofsOf<Needs>>;
+}
+
 export interface Access {
-  /** Decodes every token that is needed, and verifies the access token. The result finishes the rest. */
-  open<Needs extends TokenNeeds>(needs: Needs, request: Request, cookies: Cookies): () => Promise<ProofsOf<Needs>>;
+  /** Decodes every token that is needed, and verifies the access token. */
+  open<Needs extends TokenNeeds>(needs: Needs, request: Request, cookies: Cookies): OpenedTokens<Needs>;
   /** Takes a container token apart, at once when it was verified before; undefined when the text is none. */
   decodeContainerToken(text: string): ContainerToken | undefined;
   /**
@@ -242,7 +249,7 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
       const container = needs.container && openContainerToken(needs.container, request, cookies);
       const accept = needs.accept && invitationAccess.openAccept(needs.accept, request, cookies);
       const inviteSender = needs.inviteSender && invitationAccess.openInviteSender(request, cookies);
-      return async () =>
+      const finish = async () =>
         ({
           user,
           userIfSent,
@@ -252,6 +259,7 @@ export function createAccess({ db, tokens, revokedSessions, now }: AccessService
           accept: await accept?.(),
           inviteSender: await inviteSender?.(),
         }) as ProofsOf<typeof needs>;
+      return { user_id: user?.user_id, finish };
     },
     decodeContainerToken: decodeKnownOrNew,
     verifyContainerTokens,

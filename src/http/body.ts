@@ -11,15 +11,19 @@ const FIRST_BUFFER_BYTES = 1024 * 1024;
  * Reads a request's body, at most `bytesMax` of it.
  * A body that stops coming is cut by the server's idle timeout (30 s without progress, decision W16).
  *
- * @param onProgress called for each piece, to put that timeout off
+ * @param onPiece called with the size of each piece of a large body, to put that timeout off; what it throws ends the reading
  * @throws ApiError PREHANDLER 413 as soon as the limit is known to be passed, 400 when the client broke off
  */
-export async function readBody(request: Request, bytesMax: number, onProgress: () => void): Promise<Uint8Array> {
+export async function readBody(
+  request: Request,
+  bytesMax: number,
+  onPiece: (bytes: number) => void,
+): Promise<Uint8Array> {
   const declared = Number(request.headers.get("content-length") ?? Number.NaN);
   if (declared > bytesMax) throw tooLarge(bytesMax);
   try {
     if (declared <= ONE_GO_BYTES_MAX) return new Uint8Array(await request.arrayBuffer());
-    return await readCounted(request, declared, bytesMax, onProgress);
+    return await readCounted(request, declared, bytesMax, onPiece);
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw new ApiError("PREHANDLER", "The request body could not be read to its end.");
@@ -34,7 +38,7 @@ async function readCounted(
   request: Request,
   declared: number,
   bytesMax: number,
-  onProgress: () => void,
+  onPiece: (bytes: number) => void,
 ): Promise<Uint8Array> {
   let buffer = Buffer.allocUnsafe(Math.min(FIRST_BUFFER_BYTES, bytesMax, declared || FIRST_BUFFER_BYTES));
   let length = 0;
@@ -50,7 +54,7 @@ async function readCounted(
     }
     buffer.set(chunk, length);
     length = needed;
-    onProgress();
+    onPiece(chunk.length);
   }
   return buffer.subarray(0, length);
 }

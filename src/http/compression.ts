@@ -9,6 +9,7 @@
  */
 import { promisify } from "node:util";
 import { gzip, type ZlibOptions } from "node:zlib";
+import { answerOf } from "./largeAnswers.ts";
 
 export type Coding = "zstd" | "gzip";
 
@@ -42,13 +43,13 @@ export async function compressed(request: Request, answer: Response): Promise<Re
   if (bytes.length <= LEAST_BYTES) return new Response(bytes, { status, headers });
   headers.append("vary", "Accept-Encoding");
   const coding = bestCoding(request.headers.get("accept-encoding"));
-  if (coding === undefined) return new Response(bytes, { status, headers });
+  if (coding === undefined) return answerOf(bytes, { status, headers });
   const encoded = await encode(coding, bytes);
   headers.set("content-encoding", coding);
   const tag = headers.get("etag");
   // Of one resource, bytes that differ may not have one strong tag (RFC 9110, 8.8.1).
   if (tag !== null && !tag.startsWith("W/")) headers.set("etag", `W/${tag}`);
-  return new Response(encoded, { status, headers });
+  return answerOf(encoded, { status, headers });
 }
 
 async function encode(coding: Coding, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBufferLike>> {

@@ -5,10 +5,11 @@ import type { Config } from "../config.ts";
 import { ApiError, type ErrorType } from "../errors.ts";
 import type { Services } from "../services.ts";
 import type { Encodable, Message } from "../wire/message.ts";
-import { requestEncoding } from "../wire/negotiation.ts";
+import { type Encoding, requestEncoding } from "../wire/negotiation.ts";
 import { Turns } from "../wire/turns.ts";
-import type { ProofsOf, TokenNeeds } from "./access.ts";
+import type { OpenedTokens, ProofsOf, TokenNeeds } from "./access.ts";
 import { readBody } from "./body.ts";
+import type { HeldBytes } from "./byteBudget.ts";
 import { type Cookies, parseCookies } from "./cookies.ts";
 import type { LimitClass } from "./limits.ts";
 import { reply } from "./reply.ts";
@@ -109,6 +110,10 @@ export interface Incoming {
   onBodyProgress: () => void;
   /** Called for an answer that may be silent for long: from now on the connection is cut later. */
   onStream: () => void;
+  /** Whose request it is, as far as is known by now: an address, or the id of the account. */
+  account: string;
+  /** What a large body takes of the memory for bodies. */
+  heldBody?: HeldBytes;
 }
 
 const EMPTY_COOKIES = parseCookies(null);
@@ -126,16 +131,38 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
   spec: EndpointSpec<Needs, Body, Reply>,
   handle: (context: Context<Needs, Body>) => Promise<Reply | Encodable<Reply> | Response | undefined>,
 ): Endpoint {
+  const changesContainer = spec.tokens.container === "write" && spec.limit !== "read";
+
   /** Tokens come before the body, the body before signatures of tokens that only were decoded (accounts.md 1.3). */
   async function run(incoming: Incoming): Promise<Response> {
-    const { services, request, clientAddress } = incoming;
+    const { services, request } = incoming;
     const cookieHeader = request.headers.get("cookie");
     const cookies: Cookies = cookieHeader === null ? EMPTY_COOKIES : parseCookies(cookieHeader);
-    const finishTokens = services.access.open(spec.tokens, request, cookies);
-    const body = spec.request ? await decodeBody(spec, spec.request, incoming) : undefined;
+    const tokens = services.access.open(spec.tokens, request, cookies);
+    if (tokens.user_id !== undefined) incoming.account = tokens.user_id;
+    try {
+      const received = spec.request ? await receiveBody(spec, incoming) : undefined;
+      const work = () => answer(incoming, tokens, received);
+      if (!spec.bodyElementsMax || !received || received.bytes.length <= ONE_GO_BYTES_MAX) return await work();
+      return await services.bounds.wholeContainers.run(() => {
+        incoming.onBodyProgress(); // the time that it waited does not count
+        return work();
+      });
+    } finally {
+      incoming.heldBody?.release();
+    }
+  }
+
+  async function answer(
+    incoming: Incoming,
+    tokens: OpenedTokens<Needs>,
+    received: ReceivedBody | undefined,
+  ): Promise<Response> {
+    const { services, request, clientAddress } = incoming;
+    const body = spec.request && received ? await decodeBody(spec, spec.request, received, services.config) : undefined;
     const newCookies: string[] = [];
-    const proofs = await finishTokens();
-    const result = await handle({
+    const proofs = await tokens.finish();
+    const context: Context<Needs, Body> = {
       services,
       request,
       get query() {
@@ -147,12 +174,15 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
       proofs,
       body: body as Body,
       addCookies: (cookies) => newCookies.push(...cookies),
-    });
+    };
+    const container_id = changesContainer ? proofs.container.container_id : undefined;
+    const result =
+      container_id === undefined
+        ? await handle(context)
+        : await services.bounds.containerWrites.run(container_id, () => handle(context));
     if (spec.isStream) incoming.onStream();
     // Whoever may write has written: who watches the container is told.
-    if (spec.tokens.container === "write" && spec.limit !== "read") {
-      services.liveChanges.announce(proofs.container.container_id);
-    }
+    if (container_id !== undefined) services.liveChanges.announce(container_id);
     const response = result instanceof Response ? result : reply(request, spec.status ?? 200, spec.response, result);
     for (const cookie of newCookies) response.headers.append("set-cookie", cookie);
     return response;
@@ -161,21 +191,39 @@ export function endpoint<const Needs extends TokenNeeds, Body = undefined, Reply
   return { spec: spec as EndpointSpec<TokenNeeds, unknown, unknown>, run };
 }
 
-async function decodeBody<Body>(
-  spec: EndpointSpec<TokenNeeds, Body, unknown>,
-  message: Message<Body>,
-  { services, request, onBodyProgress }: Incoming,
-): Promise<Body> {
+type BodyLimits = Pick<EndpointSpec<TokenNeeds, unknown, unknown>, "tokens" | "bodyBytesMax" | "bodyElementsMax">;
+
+interface ReceivedBody {
+  encoding: Encoding;
+  bytes: Uint8Array;
+}
+
+/** @throws ApiError PREHANDLER: 400 for another media type, what readBody throws, 503 when there is no room for it */
+async function receiveBody({ tokens, bodyBytesMax }: BodyLimits, incoming: Incoming): Promise<ReceivedBody> {
+  const { services, request } = incoming;
   const encoding = requestEncoding(request.headers.get("content-type"));
   if (!encoding) {
     throw new ApiError("PREHANDLER", "The Content-Type must be application/protobuf or application/json.");
   }
   // Other tokens are only decoded by now, so anybody can make one up.
-  const usual = spec.tokens.user ? usualBodyBytesMax : publicBodyBytesMax;
-  const bytesMax = (spec.bodyBytesMax ?? usual)(services.config);
-  const bytes = await readBody(request, bytesMax, onBodyProgress);
+  const usual = tokens.user ? usualBodyBytesMax : publicBodyBytesMax;
+  const bytesMax = (bodyBytesMax ?? usual)(services.config);
+  const bytes = await readBody(request, bytesMax, (pieceBytes) => {
+    incoming.onBodyProgress();
+    incoming.heldBody ??= services.bounds.bodyBytes.hold(incoming.account);
+    incoming.heldBody.grow(pieceBytes);
+  });
+  return { encoding, bytes };
+}
+
+async function decodeBody<Body>(
+  { bodyElementsMax }: BodyLimits,
+  message: Message<Body>,
+  { encoding, bytes }: ReceivedBody,
+  config: Config,
+): Promise<Body> {
   if (bytes.length > ONE_GO_BYTES_MAX) {
-    return message.decodeInTurns(encoding, bytes, new Turns(spec.bodyElementsMax?.(services.config)));
+    return message.decodeInTurns(encoding, bytes, new Turns(bodyElementsMax?.(config)));
   }
   return encoding === "json" ? message.decodeJson(bytes) : message.decodeProtobuf(bytes);
 }

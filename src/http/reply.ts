@@ -4,6 +4,7 @@ import type { Log } from "../log.ts";
 import { ServerErrorResponse } from "../wire/common.ts";
 import type { Encodable, Message } from "../wire/message.ts";
 import { MEDIA_TYPES, requestEncoding, responseEncoding } from "../wire/negotiation.ts";
+import { answerOf } from "./largeAnswers.ts";
 
 /** What a client should wait when the database is away. */
 const DATABASE_RETRY_AFTER_SECS = 5;
@@ -23,8 +24,9 @@ export function reply<Reply>(
     request.headers.get("accept"),
     requestEncoding(request.headers.get("content-type")),
   );
-  const body = encoding === "json" ? message.encodeJson(value) : message.encodeProtobuf(value);
-  return new Response(body, { status, headers: { "content-type": MEDIA_TYPES[encoding] } });
+  const init = { status, headers: { "content-type": MEDIA_TYPES[encoding] } };
+  if (encoding === "json") return new Response(message.encodeJson(value), init);
+  return answerOf(message.encodeProtobuf(value), init);
 }
 
 /**

@@ -6,6 +6,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { ReadableStream as NodeStream } from "node:stream/web";
 import { IDLE_TIMEOUT_SECS, routes, walk } from "../app.ts";
 import { ApiError } from "../errors.ts";
 import { errorReply } from "../http/reply.ts";
@@ -14,6 +16,7 @@ import type { Services } from "../services.ts";
 const PATH = "/api/container";
 
 const query = routes.find(({ spec }) => spec.method === "POST" && spec.path === "/api/container/query");
+if (!query) throw new Error("there is no POST /api/container/query to hand requests to");
 
 export interface GetBodyBridge {
   port: number;
@@ -87,7 +90,9 @@ function headersOf({ rawHeaders }: IncomingMessage): Headers {
 }
 
 async function send(response: Response, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-  const body = await response.bytes();
+  // Only a large answer, which comes in pieces as its client reads, tells its length.
+  const pieces = response.headers.has("content-length") ? response.body : null;
+  const body = pieces ? undefined : await response.bytes();
   outgoing.statusCode = response.status;
   for (const name of new Set(response.headers.keys())) {
     outgoing.setHeader(
@@ -95,7 +100,8 @@ async function send(response: Response, incoming: IncomingMessage, outgoing: Ser
       name === "set-cookie" ? response.headers.getSetCookie() : (response.headers.get(name) ?? ""),
     );
   }
-  outgoing.setHeader("content-length", body.length);
+  if (body) outgoing.setHeader("content-length", body.length);
   if (!incoming.readableEnded) outgoing.setHeader("connection", "close"); // what is left of the body is no request
-  outgoing.end(body);
+  if (pieces) await pipeline(Readable.fromWeb(pieces as NodeStream), outgoing);
+  else outgoing.end(body);
 }

@@ -40,8 +40,9 @@ export function openListener(app: App, config: Config, isShared: boolean, log: L
   const port = server.port ?? wanted;
   const retired = new Set<Promise<void>>();
   const stopping = Promise.withResolvers<void>();
+  let reloading = Promise.resolve();
 
-  function reload(): void {
+  async function reload(): Promise<void> {
     const pair = readCertificateAgain(config, log);
     if (!pair) return;
     const old = server;
@@ -53,17 +54,28 @@ export function openListener(app: App, config: Config, isShared: boolean, log: L
       return;
     }
     log.info("certificate reloaded");
-    const end = retire(old, place, app, stopping.promise).finally(() => retired.delete(end));
+    const hasLeft = await leave(old, place, app, stopping.promise);
+    const end = (hasLeft ? within(RETIREMENT_MS, stopping.promise) : Promise.resolve())
+      .then(() => old.stop())
+      .finally(() => retired.delete(end));
     retired.add(end);
   }
 
   async function stop(): Promise<void> {
     stopping.resolve();
+    await reloading;
     await Promise.all([server.stop(), ...retired]);
   }
 
   const scheme = tls ? "https" : "http";
-  return { port, url: `${scheme}://${hostInUrl(config.bindAddress)}:${port}`, reload, stop };
+  return {
+    port,
+    url: `${scheme}://${hostInUrl(config.bindAddress)}:${port}`,
+    reload() {
+      reloading = reloading.then(reload); // one after the other
+    },
+    stop,
+  };
 }
 
 /**
@@ -138,10 +150,17 @@ export function hostInUrl(host: string): string {
 }
 
 /**
- * Ends a server whose place another one on the same port has taken. Bun's `stop` cuts connections that are just shaking
- * hands or about to send a request, so first only the listening socket goes.
+ * Lets a server go on with its connections alone, since another one on the same port has taken its place. Bun's `stop`
+ * would cut connections that are just shaking hands or about to send a request.
+ *
+ * @returns false when the system does not allow it
  */
-async function retire(old: Server, place: ListenerPlace | undefined, app: App, stopping: Promise<void>): Promise<void> {
+async function leave(
+  old: Server,
+  place: ListenerPlace | undefined,
+  app: App,
+  stopping: Promise<void>,
+): Promise<boolean> {
   old.reload({
     routes: {},
     async fetch(request) {
@@ -150,12 +169,15 @@ async function retire(old: Server, place: ListenerPlace | undefined, app: App, s
       return response;
     },
   });
-  if (place && steerAway(place)) {
-    await Promise.race([Bun.sleep(ARRIVAL_MS), stopping]);
-    closeBelow(place.descriptor);
-    await Promise.race([Bun.sleep(RETIREMENT_MS), stopping]);
-  }
-  await old.stop();
+  if (!place || !steerAway(place)) return false;
+  await within(ARRIVAL_MS, stopping);
+  closeBelow(place.descriptor);
+  return true;
+}
+
+/** Waits, but not longer than until the stop. */
+function within(limitMs: number, stopping: Promise<void>): Promise<void> {
+  return Promise.race([Bun.sleep(limitMs), stopping]);
 }
 
 /** @returns false when the system cannot do that */

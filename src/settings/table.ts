@@ -319,6 +319,12 @@ const SIZES = {
     "100",
     "Largest request body in MB, protobuf and JSON. Routes without a token take less.",
   ),
+  largeMessagesMaxMb: setting(
+    "ENTRIES_LARGE_MESSAGES_MAX_MB",
+    integer(1, 1024 * 1024),
+    "256",
+    "Most memory in MB for bodies over 1 MB that are coming or being worked on, and as much again for answers over 1 MB that are being read; a request beyond is answered 503.",
+  ),
   smallObjectSizeMaxKb: setting(
     "ENTRIES_MAX_SMALL_OBJECT_SIZE_KB",
     integer(1, SIZE_MAX_KB),

@@ -174,16 +174,56 @@ describe("P1: the embedded PostgreSQL", () => {
     expect(lines.join("")).not.toMatch(/s3cret|faked|select/);
   }, 20_000);
 
-  test("when it dies by itself the server is told, and the next start recovers", async () => {
+  test("P1: when it dies by itself it is started again at the same place, with everything that was acknowledged", async () => {
+    const dataDir = join(base, "private");
+    const embedded = await start(dataDir, { durable: true });
+    await query(embedded.connection, "create table survivors (number integer)");
+    await query(embedded.connection, "insert into survivors values (1)");
+    const earlier = clusterPid(dataDir);
+    process.kill(earlier, "SIGKILL");
+    await untilAnotherRuns(dataDir, earlier);
+    expect(await query(embedded.connection, "select number from survivors")).toEqual([{ number: 1 }]);
+    await embedded.stop();
+    expect(await embedded.exited).toMatchObject({ expected: true });
+  }, 20_000);
+
+  test("P1: when it dies again and again the server is told, and the next start recovers", async () => {
     const dataDir = join(base, "private");
     const first = await start(dataDir);
-    process.kill(clusterPid(dataDir), "SIGKILL");
+    for (let deaths = 1; deaths <= 6; deaths++) {
+      const pid = clusterPid(dataDir);
+      process.kill(pid, "SIGKILL");
+      if (deaths < 6) await untilAnotherRuns(dataDir, pid);
+    }
     const { expected, message } = await first.exited;
     expect(expected).toBe(false);
     expect(message).toContain("ended unexpectedly (status 137)");
     const second = await start(dataDir);
     expect(await query(second.connection, "select 1 as one")).toEqual([{ one: 1 }]);
+  }, 60_000);
+
+  test("P1: a stop while it is being started again leaves none running", async () => {
+    const dataDir = join(base, "private");
+    const embedded = await start(dataDir);
+    const earlier = clusterPid(dataDir);
+    process.kill(earlier, "SIGKILL");
+    await Bun.sleep(120); // any time is as good: about now the next one starts
+    await embedded.stop();
+    expect(await embedded.exited).toMatchObject({ expected: true });
+    expect(existsSync(join(dataDir, "database", "postmaster.pid"))).toBe(false);
   }, 20_000);
+
+  async function untilAnotherRuns(dataDir: string, earlier: number): Promise<void> {
+    const ready = () => {
+      try {
+        const lines = readFileSync(join(dataDir, "database", "postmaster.pid"), "utf8").split("\n");
+        return Number(lines[0]) !== earlier && lines[7]?.trim() === "ready";
+      } catch {
+        return false;
+      }
+    };
+    while (!ready()) await Bun.sleep(10);
+  }
 });
 
 describe("P1: kill -9 loses no acknowledged row and the next start succeeds at once", () => {

@@ -180,11 +180,15 @@ describe("P11: a stop of workers", () => {
     for (const pid of pids) expect(await hasEnded(pid, 2 * LIMIT_MS)).toBe(true);
   });
 
-  test("follows when the embedded database dies", async () => {
+  test("follows when the embedded database dies again and again", async () => {
     const server = startWorkers(2);
     await server.listening();
     const workers = workersBelow(server.pid);
-    process.kill(databasePid(dataDirOf(homeFolder())), "SIGKILL");
+    for (let deaths = 1; deaths <= 6; deaths++) {
+      const runs = () => server.logLines().filter(({ event }) => event === "the database runs again").length;
+      while (runs() < deaths - 1) await Bun.sleep(10);
+      process.kill(databasePid(dataDirOf(homeFolder())), "SIGKILL");
+    }
     expect(await server.exited).toBe(1);
     for (const pid of workers) expect(await hasEnded(pid, 0)).toBe(true);
   });

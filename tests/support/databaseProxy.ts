@@ -13,14 +13,25 @@ export interface DatabaseProxy {
   /** Ends every connection and refuses new ones. */
   goAway(): Promise<void>;
   comeBack(): Promise<void>;
+  /** Takes and passes on nothing any more, on old connections and new ones, without closing any. */
+  stall(): void;
+  /** Passes on what was held back, and everything else. */
+  flow(): void;
+  /** Stalls for ever what is connected now, as a failover does; new connections are fine. */
+  strand(): void;
   stop(): Promise<void>;
 }
 
 export async function startDatabaseProxy(real: TestDatabase): Promise<DatabaseProxy> {
   const directory = mkdtempSync(join(tmpdir(), "entries-proxy-"));
   const open = new Set<Socket>();
+  const pairs = new Set<readonly [Socket, Socket]>();
+  let isStalled = false;
   const server = createServer((client) => {
     const upstream = connect(targetOf(real.address));
+    const pair = [client, upstream] as const;
+    pairs.add(pair);
+    client.on("close", () => pairs.delete(pair));
     for (const [socket, peer] of [
       [client, upstream],
       [upstream, client],
@@ -33,7 +44,13 @@ export async function startDatabaseProxy(real: TestDatabase): Promise<DatabasePr
         peer.destroy();
       });
     }
+    if (isStalled) hold(pair);
   });
+
+  function hold([client, upstream]: readonly [Socket, Socket]): void {
+    client.unpipe(upstream).pause();
+    upstream.unpipe(client).pause();
+  }
 
   /** The first time anywhere, then again at the same place. */
   let port = 0;
@@ -56,6 +73,21 @@ export async function startDatabaseProxy(real: TestDatabase): Promise<DatabasePr
     database: { ...real, address, connect: reconnect },
     goAway,
     comeBack: listen,
+    stall() {
+      isStalled = true;
+      for (const pair of pairs) hold(pair);
+    },
+    flow() {
+      isStalled = false;
+      for (const [client, upstream] of pairs) {
+        client.pipe(upstream);
+        upstream.pipe(client);
+      }
+    },
+    strand() {
+      for (const pair of pairs) hold(pair);
+      pairs.clear();
+    },
     async stop() {
       if (server.listening) await goAway();
       rmSync(directory, { recursive: true, force: true });

@@ -64,7 +64,8 @@ export async function createServices(
     max: config.signinLimiterMax,
     periodSecs: config.signinLimiterPeriodSecs,
   });
-  const ops = createOps({ db, passwords, mailer, revokedSessions, liveChanges, limiter, now });
+  const bounds = createBounds(config);
+  const ops = createOps({ db, bounds, passwords, mailer, revokedSessions, liveChanges, limiter, now });
   return {
     config,
     db,
@@ -77,7 +78,7 @@ export async function createServices(
     access,
     liveChanges,
     limiter,
-    bounds: createBounds(config),
+    bounds,
     signinAttempts,
     ops,
     lifecycle: { isStopping: false },

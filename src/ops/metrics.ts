@@ -8,6 +8,7 @@ import type { Passwords } from "../crypto/passwords.ts";
 import type { PoolActivity } from "../db/activity.ts";
 import type { LiveChanges } from "../events/liveChanges.ts";
 import type { Histogram } from "../histogram.ts";
+import type { Bounds } from "../http/bounds.ts";
 import type { Limiter } from "../http/limits.ts";
 import type { RevokedSessions } from "../http/revokedSessions.ts";
 import type { Mailer } from "../mail/mailer.ts";
@@ -19,6 +20,7 @@ export interface MeasuredServices {
   db: { activity: PoolActivity };
   database: DatabaseMonitor;
   requests: RequestTally;
+  bounds: Bounds;
   passwords: Passwords;
   mailer: Mailer;
   revokedSessions: RevokedSessions;
@@ -159,7 +161,26 @@ function addDatabase(registry: Registry, { db: { activity } }: MeasuredServices,
   );
 }
 
-function addQueues(registry: Registry, { passwords, mailer }: MeasuredServices): void {
+function addQueues(registry: Registry, { bounds, passwords, mailer }: MeasuredServices): void {
+  const { wholeContainers, largeReads, bodyBytes, answerBytes } = bounds;
+  gauge(registry, "entries_large_tasks", "Uploads and re-keyings, and reads of large containers, by state.", () =>
+    Object.entries({ upload: wholeContainers, read: largeReads }).flatMap(([task, { running, pending }]): Sample[] => [
+      [{ task, state: "running" }, running],
+      [{ task, state: "waiting" }, pending - running],
+    ]),
+  );
+  gauge(
+    registry,
+    "entries_large_message_bytes",
+    "Bytes of bodies and answers over 1 MiB that are on their way.",
+    () => [
+      [{ message: "body" }, bodyBytes.used],
+      [{ message: "answer" }, answerBytes.used],
+    ],
+  );
+  gauge(registry, "entries_containers_changing", "Containers with changes that run or wait.", () => [
+    [{}, bounds.containerWrites.busy],
+  ]);
   gauge(registry, "entries_password_hashes", "Password hashes that are computed, or wait for it.", () => [
     [{ state: "running" }, passwords.running()],
     [{ state: "waiting" }, passwords.pending() - passwords.running()],

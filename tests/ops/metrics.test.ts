@@ -220,7 +220,26 @@ describe("P8: what the metrics say", () => {
     const startedAt = sampleOf(samples, "process_start_time_seconds") ?? 0;
     expect(Math.abs(startedAt + process.uptime() - Date.now() / 1000)).toBeLessThan(10);
     expect(sampleOf(samples, "entries_build_info")).toBe(1);
+    expect(sampleOf(samples, "entries_containers_changing")).toBe(0);
     expect(samples.some(({ name }) => name.startsWith("nodejs_eventloop_lag"))).toBe(true);
+  });
+
+  test("P8: what large messages and busy containers take", async () => {
+    const { server, port } = await listening();
+    const { containerWrites, wholeContainers, answerBytes } = server.services.bounds;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const tasks = [containerWrites.run("any", () => promise), wholeContainers.run(() => promise)];
+    const answer = answerBytes.hold("any");
+    answer.grow(5_000_000);
+    const samples = await scrape(port);
+    expect(sampleOf(samples, "entries_containers_changing")).toBe(1);
+    expect(sampleOf(samples, "entries_large_tasks", { task: "upload", state: "running" })).toBe(1);
+    expect(sampleOf(samples, "entries_large_tasks", { task: "read", state: "running" })).toBe(0);
+    expect(sampleOf(samples, "entries_large_message_bytes", { message: "answer" })).toBe(5_000_000);
+    expect(sampleOf(samples, "entries_large_message_bytes", { message: "body" })).toBe(0);
+    answer.release();
+    resolve();
+    await Promise.all(tasks);
   });
 
   test("P13: of several processes each says which it is", async () => {

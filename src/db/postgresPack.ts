@@ -13,7 +13,7 @@ import {
 import { dirname, join } from "node:path";
 import { optionalDependencies } from "../../package.json";
 import { EmbeddedPostgresError } from "./dataDirectory.ts";
-import { syncFileSystem } from "./libc.ts";
+import { releaseOwnPages, syncFileSystem } from "./libc.ts";
 
 /**
  * The PostgreSQL programs: `bin/postgres`, `bin/initdb`, the libraries they need and the files under `share`. A
@@ -75,7 +75,12 @@ export async function unpackArchive(archive: Blob, target: string): Promise<void
 function findSource(): (target: string) => Promise<void> {
   if (Bun.isStandaloneExecutable) {
     const archive = Bun.file(join(import.meta.dir, ARCHIVE_NAME));
-    if (archive.size > 0) return (target) => unpackArchive(archive, target);
+    if (archive.size > 0) {
+      return async (target) => {
+        await unpackArchive(archive, target);
+        releaseOwnPages();
+      };
+    }
   } else {
     const packageDir = findPackage(process.arch);
     if (packageDir !== undefined) return async (target) => copySlimPostgres(packageDir, target);

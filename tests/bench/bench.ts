@@ -8,6 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import { build } from "../../src/build.ts";
+import { syncFileSystem } from "../../src/db/libc.ts";
 import { openPool } from "./bare.ts";
 import { measureBulkUpload } from "./bulkUpload.ts";
 import { measureChanges } from "./changes.ts";
@@ -133,6 +134,7 @@ let status = 1;
 try {
   if (values.binary === undefined) tell("building");
   const executable = values.binary ?? (await build({ outDir: `${work.path}/dist`, isQuick: false }));
+  syncFileSystem(work.path); // a program that is not on disk yet takes more memory
   const { figures, machine } = await run(siteAt(work.path, executable), parts);
   console.log(tableOf(figures, machine));
   if (values.json === undefined) console.log(`\n${jsonOf(figures, machine)}`);

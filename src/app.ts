@@ -88,6 +88,8 @@ export interface ServerContext {
     requestIP(request: Request): { address: string } | null;
     timeout(request: Request, secs: number): void;
   } | null;
+  /** Of a port with fewer routes: throws what a request for none of them is told. */
+  refuse?: ((request: Request) => Response) | undefined;
 }
 
 /**
@@ -136,7 +138,7 @@ export async function walk(
       };
       response = await route.run(incoming);
     } else {
-      response = refuseUnknown(request);
+      response = (context.refuse ?? refuseUnknown)(request);
     }
   } catch (error) {
     const refusal = refusalOf(error, log, requestId);
@@ -171,7 +173,7 @@ function countLarge(answer: Response, { spec }: Endpoint, incoming: Incoming, re
 
 /** The path as it was sent. `URL` would resolve dots and escapes, and throws for a strange Host header. */
 function pathOf(url: string): string {
-  return /^[a-z]+:\/\/[^/]*([^?#]*)/.exec(url)?.[1] ?? "";
+  return /^[a-z]+:\/\/[^/]*([^?]*)/.exec(url)?.[1] ?? "";
 }
 
 /** What the limiter says to a request that it counts; undefined where nothing is counted. */

@@ -10,7 +10,6 @@ import { pipeline } from "node:stream/promises";
 import type { ReadableStream as NodeStream } from "node:stream/web";
 import { IDLE_TIMEOUT_SECS, routes, walk } from "../app.ts";
 import { ApiError } from "../errors.ts";
-import { errorReply } from "../http/reply.ts";
 import type { Services } from "../services.ts";
 
 const PATH = "/api/container";
@@ -63,20 +62,18 @@ function answer(services: Services, incoming: IncomingMessage, idleTimeoutSecs: 
     timeout: () => socket.setTimeout(idleTimeoutSecs * 1000),
   };
   const path = url.replace(/\?.*$/s, "");
-  if (path !== PATH) {
+  if (path !== PATH || method !== "GET") {
     const request = new Request("http://localhost/elsewhere", { headers });
-    return walk(services, undefined, { request, server }, idleTimeoutSecs);
-  }
-  if (method !== "GET") {
-    const refusal = new ApiError("PREHANDLER", "This port answers GET only.", {
-      status: 405,
-      headers: { allow: "GET" },
-    });
-    return Promise.resolve(errorReply(new Request("http://localhost", { headers }), refusal));
+    const refuse = path === PATH ? refuseMethod : undefined;
+    return walk(services, undefined, { request, server, refuse }, idleTimeoutSecs);
   }
   const body = Readable.toWeb(incoming) as ReadableStream<Uint8Array>;
   const request = new Request("http://localhost/api/container/query", { method: "POST", headers, body });
   return walk(services, query, { request, server }, idleTimeoutSecs);
+}
+
+function refuseMethod(): never {
+  throw new ApiError("PREHANDLER", "This port answers GET only.", { status: 405, headers: { allow: "GET" } });
 }
 
 /** Without cookies: no browser sends a GET with a body, and as a POST they would be asked for a CSRF token. */

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
 import { createApp } from "../../src/app.ts";
+import { CredentialPair } from "../../src/auth/messages.ts";
+import { createUnverified, granted } from "../support/accounts.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import { exchange, listen, parseAnswer, type RawAnswer, UNLIMITED } from "../support/socket.ts";
 
@@ -142,7 +144,32 @@ describe("framing", () => {
   });
 });
 
-describe("slow bodies", () => {
+describe("platform 10.1: clients that go away while their password is hashed", () => {
+  test("leave the server well: hashing ends, and the next sign-in passes", async () => {
+    const { user } = await createUnverified(server);
+    const client = server.client("json");
+    const { passwords } = server.services;
+    for (let round = 0; round < 3; round++) {
+      const nonce = granted(await client.nonce(user.email)).nonce;
+      const body = CredentialPair.encodeJson({ email: user.email, auth_string: user.auth_string, nonce });
+      const lines = [`content-length: ${Buffer.byteLength(body)}`];
+      const socket = connect({ port, host: "127.0.0.1" });
+      let isAnswered = false;
+      socket.on("data", () => {
+        isAnswered = true; // hashing was quicker than this test
+      });
+      socket.write(head("/api/auth/sign-in", lines) + body);
+      while (passwords.running() === 0 && !isAnswered) await Bun.sleep(1);
+      socket.resetAndDestroy();
+      while (passwords.pending() > 0) await Bun.sleep(5);
+    }
+    granted(await client.signIn(user.email, user.auth_string));
+    server.services.log.flush();
+    expect(server.logLines.join("")).not.toContain("request failed");
+  });
+});
+
+describe("slow requests", () => {
   let slowPort: number;
   let stopSlow: () => Promise<unknown>;
   beforeAll(() => {
@@ -191,5 +218,12 @@ describe("slow bodies", () => {
       expect(whole.text).toStartWith("HTTP/1.1 400");
       expect(whole.secs).toBeGreaterThan(CUT_SECS_MAX);
     }
+  });
+
+  test("platform 2.3: a head that comes byte by byte is cut, however often a byte comes", async () => {
+    const start = "GET /api/heartbeat HTTP/1.1\r\nhost: localhost\r\nx-more: ";
+    const cut = await drip([start, ...Array.from({ length: 45 }, () => "a"), "\r\n\r\n"], 1_000);
+    expect(cut.text).not.toContain("HTTP/1.1 200");
+    expect(cut.secs).toBeLessThan(40);
   });
 });

@@ -28,9 +28,12 @@ describe("strange request lines", () => {
     expect((await get("/nope", host)).status).toBeLessThan(500);
   });
 
-  test.each(["/api//heartbeat", "/api/heartbeat/", "/API/heartbeat"])("2.1: %s is another path: 404", async (path) => {
-    expect((await get(path, "localhost")).status).toBe(404);
-  });
+  test.each(["/api//heartbeat", "/api/heartbeat/", "/API/heartbeat", "/api/heartbeat#x"])(
+    "2.1: %s is another path: 404",
+    async (path) => {
+      expect((await get(path, "localhost")).status).toBe(404);
+    },
+  );
 });
 
 describe("W11: a full mail queue", () => {

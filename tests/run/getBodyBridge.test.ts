@@ -199,6 +199,12 @@ describe("W2: anything else on that port", () => {
     expect(answer.status).toBe(status);
     expect(ServerErrorResponse.decodeProtobuf(answer.body).err_type).toBe("PREHANDLER");
     if (status === 405) expect(answer.headers.get("allow")).toBe("GET");
+    // P9, P12: what every answer carries, and a line in the log that its id leads to.
+    const id = answer.headers.get("x-request-id") ?? "none";
+    expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+    server.services.log.flush();
+    expect(server.logLines.join("")).toContain(id);
   });
 });
 

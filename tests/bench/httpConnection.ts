@@ -27,13 +27,17 @@ export function requestHead(
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 const STATUS_START = "HTTP/1.1 ".length;
+const LINE_FEED = 10;
 
 export class HttpConnection {
   #socket: Bun.Socket | undefined;
   #head: Buffer = Buffer.alloc(0);
   #status = 0;
-  /** Bytes of the body that are still to come; undefined while the head is incomplete. */
+  /** Bytes of the body, or of its present chunk, that are still to come; undefined while the head is incomplete. */
   #missing: number | undefined;
+  /** Of a chunked body (RFC 9112, section 7.1): what was read of the line with the next chunk's size. */
+  #sizeLine: string | undefined;
+  #isLastChunk = false;
   #chunks: Uint8Array[] = [];
   #keepsBody = true;
   #bodyBytes = 0;
@@ -88,19 +92,55 @@ export class HttpConnection {
   #startBody(head: string): void {
     this.#status = Number(head.slice(STATUS_START, STATUS_START + 3));
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
-    if (length === undefined) this.#fail(new Error("the answer does not tell its length"));
-    else this.#missing = Number(length);
+    this.#sizeLine = length === undefined ? "" : undefined;
+    this.#missing = Number(length ?? 0);
   }
 
-  #take(chunk: Uint8Array): void {
+  #take(received: Uint8Array): void {
     if (this.#missing === undefined) return;
-    if (this.#keepsBody && chunk.length > 0) this.#chunks.push(chunk);
-    this.#bodyBytes += chunk.length;
-    this.#missing -= chunk.length;
-    if (this.#missing > 0) return;
+    if (this.#sizeLine !== undefined) return this.#takeChunks(received);
+    this.#keep(received);
+    if (this.#missing <= 0) this.#finish();
+  }
+
+  #takeChunks(received: Uint8Array): void {
+    let at = 0;
+    while (at < received.length) {
+      if (this.#missing) {
+        const part = received.subarray(at, at + this.#missing);
+        this.#keep(part);
+        at += part.length;
+        continue;
+      }
+      const byte = received[at++] ?? 0;
+      if (byte !== LINE_FEED) this.#sizeLine += String.fromCharCode(byte);
+      else this.#endSizeLine();
+    }
+  }
+
+  /** An empty line follows each chunk, and ends the body after the one of size 0. */
+  #endSizeLine(): void {
+    const line = this.#sizeLine?.trim() ?? "";
+    this.#sizeLine = "";
+    if (line !== "") {
+      this.#missing = Number.parseInt(line, 16);
+      this.#isLastChunk = this.#missing === 0;
+    } else if (this.#isLastChunk) {
+      this.#finish();
+    }
+  }
+
+  #keep(bytes: Uint8Array): void {
+    if (this.#keepsBody && bytes.length > 0) this.#chunks.push(bytes);
+    this.#bodyBytes += bytes.length;
+    this.#missing = (this.#missing ?? 0) - bytes.length;
+  }
+
+  #finish(): void {
     const answer = { status: this.#status, bodyBytes: this.#bodyBytes, chunks: this.#chunks };
     this.#head = Buffer.alloc(0);
     this.#missing = undefined;
+    this.#isLastChunk = false;
     this.#chunks = [];
     this.#bodyBytes = 0;
     this.#waiting?.resolve(answer);

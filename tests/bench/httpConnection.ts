@@ -98,9 +98,12 @@ export class HttpConnection {
 
   #take(received: Uint8Array): void {
     if (this.#missing === undefined) return;
-    if (this.#sizeLine !== undefined) return this.#takeChunks(received);
-    this.#keep(received);
-    if (this.#missing <= 0) this.#finish();
+    if (this.#sizeLine !== undefined) {
+      this.#takeChunks(received);
+    } else {
+      this.#keep(received);
+      if (this.#missing === 0) this.#finish();
+    }
   }
 
   #takeChunks(received: Uint8Array): void {

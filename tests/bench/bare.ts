@@ -33,10 +33,10 @@ function pool(socketPath: string, connections: number): Db {
   return known;
 }
 
-/** Reads all containers at once and drops what comes. @returns milliseconds of each time */
 /** More than there is. */
 const BYTES_MAX = String(64 * 1024 * 1024);
 
+/** Reads all containers at once and drops what comes. @returns milliseconds of each time */
 export async function queryContainers(round: { socketPath: string; connections: number; times: number }) {
   const db = pool(round.socketPath, round.connections);
   const numbers = containerNumbers(READ);

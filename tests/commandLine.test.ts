@@ -61,6 +61,9 @@ describe("platform 1.4: what is asked for", () => {
     ["migrate status --help", "migrate status"],
     ["config --help", "config"],
     ["proto --help", "proto"],
+    ["help", ""],
+    ["help migrate status", "migrate status"],
+    ["help jobs", "jobs"],
   ])("%p shows help", (line, topic) => {
     expect(parse(line)).toEqual({ kind: "help", topic });
   });
@@ -88,6 +91,7 @@ describe("platform 1.4: what is asked for", () => {
     ["serv", 'there is no command "serv"'],
     ["serv --help", 'there is no command "serv"'],
     ["serve now", 'there is no command "serve now"'],
+    ["help constructor", 'there is no command "constructor"'],
     ["constructor", 'there is no command "constructor"'],
     ["config", '"config" needs one of: check, print, sample'],
     ["config chek", 'there is no command "config chek"'],

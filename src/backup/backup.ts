@@ -58,7 +58,9 @@ export async function writeBackup(
       const header = await describe(transaction, secrets);
       const tables: TableSum[] = [];
       const content = encodeBackup(header, sections(transaction, signal), tables);
-      await pipeline(content, compressor(), (chunks: AsyncIterable<Uint8Array>) => writeAll(handle, chunks));
+      await pipeline(content, compressor(), (chunks: AsyncIterable<Uint8Array>) =>
+        writeAll(handle, unfinished, chunks),
+      );
       return { schema: header.schema, tables };
     });
     await handle.sync();
@@ -118,8 +120,12 @@ export async function* whileWanted(
   }
 }
 
-async function writeAll(handle: FileHandle, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const chunk of chunks) await handle.writeFile(chunk);
+async function writeAll(handle: FileHandle, file: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const chunk of chunks) {
+    await handle.writeFile(chunk).catch((error) => {
+      throw new Error(`Cannot write ${file}: ${messageOf(error)}`);
+    });
+  }
 }
 
 /** At once, so that of two backups to one name the second fails. Where there are no links (FAT) nearly at once. */

@@ -181,7 +181,8 @@ export class BackupReader {
       return new BackupReader(file, handle, source, header, line);
     } catch (error) {
       await handle.close();
-      throw error;
+      if (error instanceof BackupUnusable) throw error;
+      throw new Error(`Cannot read the backup ${file}: ${messageOf(error)}`);
     }
   }
 

@@ -16,10 +16,12 @@ export type Invocation =
  * @throws UsageError
  */
 export function parseCommandLine(args: readonly string[]): Invocation {
-  const { given, words } = readArguments(args);
+  const { given, words: all } = readArguments(args);
+  const asksForHelp = given.has("help") || all[0] === "help";
+  const words = all[0] === "help" ? all.slice(1) : all;
   if (given.has("version")) return { kind: "version" };
   const name = findCommand(words);
-  if (given.has("help")) {
+  if (asksForHelp) {
     const topic = name ?? words.join(" ");
     if (topic === "" || name !== undefined || commandsUnder(topic).length > 0) return { kind: "help", topic };
   }

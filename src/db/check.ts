@@ -1,5 +1,8 @@
+import { isDatabaseUnavailable } from "./connect.ts";
 import { allQueries } from "./queries.ts";
 import type { Db } from "./query.ts";
+
+const TOO_MANY_CONNECTIONS = "53300";
 
 /** The database does not have the schema that this server's statements need. */
 export class SchemaMismatch extends Error {
@@ -10,7 +13,8 @@ export class SchemaMismatch extends Error {
  * Asks the database to describe every statement, so that a server on the wrong schema stops at start and not at a
  * customer's request.
  *
- * @throws SchemaMismatch naming the first file that does not fit
+ * @throws SchemaMismatch naming the first file that does not fit; Error when the database is away or has too few
+ *   connections
  */
 export async function checkQueries(db: Db): Promise<void> {
   await Promise.all(
@@ -19,6 +23,12 @@ export async function checkQueries(db: Db): Promise<void> {
         await db.unsafe(text, [], { prepare: true }).describe();
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
+        if (error instanceof Error && "code" in error && error.code === TOO_MANY_CONNECTIONS) {
+          throw new Error(
+            `The database has too few connections: ${reason}. Lower ENTRIES_DB_MAX_CONNECTIONS or raise its max_connections.`,
+          );
+        }
+        if (isDatabaseUnavailable(error)) throw error;
         throw new SchemaMismatch(`sql/${file}.sql does not fit the database's schema: ${reason}`);
       }
     }),

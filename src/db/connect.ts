@@ -14,6 +14,11 @@ const RECONNECT_SECS_MAX = 0.5;
 /** Tells the operator whose a connection is, and the process which are its own. PostgreSQL keeps 63 bytes. */
 const APPLICATION_NAME = `entries-server ${process.pid}@${hostname()}`.slice(0, 63);
 
+/** Of each process, for migrations and jobs. */
+export const PATIENT_CONNECTIONS_MAX = 2;
+/** Of each process, beside those for requests: the patient ones, and one that listens for notifications. */
+export const OTHER_CONNECTIONS = PATIENT_CONNECTIONS_MAX + 1;
+
 export interface PoolSettings {
   databaseConnectionsMax: number;
   databaseIdleTimeoutSecs: number;
@@ -120,7 +125,10 @@ const UNAVAILABLE_CODES = new Set([
   "ETIMEDOUT",
   "ENOTFOUND",
   "EAI_AGAIN",
+  "53100", // disk_full
+  "53200", // out_of_memory
   "53300", // too_many_connections
+  "25006", // read_only_sql_transaction: a standby, during a failover
   "57P01", // admin_shutdown
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now
@@ -129,7 +137,7 @@ const UNAVAILABLE_CODES = new Set([
   "57014", // query_canceled: it took too long, or waited too long for a connection
 ]);
 
-/** True when an error means that the database is away or busy, as opposed to a statement that it refused. */
+/** True when an error means that the database is away, busy or out of room, as opposed to a statement that it refused. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = "code" in error ? String(error.code) : "";

@@ -47,7 +47,9 @@ export function createDataDirectory(path: string): string {
     if (isNew) chmodSync(path, mode); // whatever the umask is
     return realpathSync(path);
   } catch (error) {
-    throw new EmbeddedPostgresError(`Cannot create the data directory ${path}: ${messageOf(error)}`);
+    throw new EmbeddedPostgresError(
+      `Cannot create the data directory ${path}: ${messageOf(error)}. Name one where this user may write with --data-dir.`,
+    );
   }
 }
 

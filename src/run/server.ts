@@ -3,7 +3,14 @@ import { join } from "node:path";
 import { createApp } from "../app.ts";
 import type { Config } from "../config.ts";
 import { checkQueries } from "../db/check.ts";
-import { connectDatabase, type DatabaseAddress, REQUEST_PATIENCE, waitForDatabase } from "../db/connect.ts";
+import {
+  connectDatabase,
+  type DatabaseAddress,
+  OTHER_CONNECTIONS,
+  PATIENT_CONNECTIONS_MAX,
+  REQUEST_PATIENCE,
+  waitForDatabase,
+} from "../db/connect.ts";
 import { type EmbeddedPostgres, type SocketAddress, startEmbeddedPostgres } from "../db/embedded.ts";
 import { migrate } from "../db/migrate.ts";
 import { user as userQueries } from "../db/queries.ts";
@@ -122,7 +129,8 @@ interface OpenDatabase {
   embedded?: EmbeddedPostgres;
 }
 
-const PATIENT_CONNECTIONS_MAX = 2;
+/** What the embedded PostgreSQL allows by itself, and what must be left for commands. */
+const EMBEDDED_CONNECTIONS = { usual: 100, spare: 10 };
 
 /**
  * Opens the pools, on an external database or on the embedded one, which is started first (decision P1).
@@ -140,8 +148,26 @@ export async function openDatabase(config: Config, log: Log, running?: SocketAdd
     return pools;
   }
   if (running) return connect(running);
-  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log });
+  const embedded = await startOwnDatabase(config, 1, config.databaseConnectionsMax, log);
   return { ...connect(embedded.connection), embedded };
+}
+
+/**
+ * Starts the embedded PostgreSQL with room for the connections of a server.
+ *
+ * @param connectionsMax for requests, of each process
+ * @throws EmbeddedPostgresError as startEmbeddedPostgres
+ */
+export function startOwnDatabase(
+  { dataDir }: Config,
+  processes: number,
+  connectionsMax: number,
+  log: Log,
+): Promise<EmbeddedPostgres> {
+  const { usual, spare } = EMBEDDED_CONNECTIONS;
+  const needed = processes * (connectionsMax + OTHER_CONNECTIONS) + spare;
+  const settings: Record<string, string> = needed > usual ? { max_connections: String(needed) } : {};
+  return startEmbeddedPostgres({ dataDir, log, settings });
 }
 
 /** Where mails go when there is no relay. */

@@ -4,10 +4,9 @@
  */
 import type { Subprocess } from "bun";
 import type { Config } from "../config.ts";
-import { startEmbeddedPostgres } from "../db/embedded.ts";
 import type { Log } from "../log.ts";
 import { readCertificateAgain, requireFreePort } from "./listener.ts";
-import { DRAIN_LIMIT_MS, type RunningServer, type StopReason } from "./server.ts";
+import { DRAIN_LIMIT_MS, type RunningServer, type StopReason, startOwnDatabase } from "./server.ts";
 import {
   type ListeningPlace,
   ownCommand,
@@ -18,10 +17,6 @@ import {
 
 /** Fewer would wait for each other's statements; more do not make a worker faster. */
 const CONNECTIONS_MIN = 3;
-/** Each worker also listens for notifications. */
-const LISTENING_CONNECTIONS = 1;
-/** What the embedded PostgreSQL allows by itself, and what must be left for jobs and commands. */
-const EMBEDDED_CONNECTIONS = { usual: 100, spare: 10 };
 
 /** A worker that ends so often within a minute is not restarted: the whole server stops. */
 const CRASHES_MAX = 5;
@@ -46,7 +41,7 @@ export async function startWorkers(
   requireFreePort(config);
   const connectionsMax = Math.max(CONNECTIONS_MIN, Math.ceil(config.databaseConnectionsMax / count));
   const embedded =
-    config.database.kind === "embedded" ? await startDatabase(config, count, connectionsMax, log) : undefined;
+    config.database.kind === "embedded" ? await startOwnDatabase(config, count, connectionsMax, log) : undefined;
   const failed = Promise.withResolvers<StopReason>();
   embedded?.exited.then(({ message }) => failed.resolve({ text: message, status: 1 }));
   const common = { connectionsMax, database: embedded?.connection, isPretty };
@@ -85,13 +80,6 @@ export async function startWorkers(
     if (!readCertificateAgain(config, log)) return;
     for (const worker of workers) worker.signal("SIGHUP");
   }
-}
-
-function startDatabase({ dataDir }: Config, count: number, connectionsMax: number, log: Log) {
-  const { usual, spare } = EMBEDDED_CONNECTIONS;
-  const needed = count * (connectionsMax + LISTENING_CONNECTIONS) + spare;
-  const settings: Record<string, string> = needed > usual ? { max_connections: String(needed) } : {};
-  return startEmbeddedPostgres({ dataDir, log, settings });
 }
 
 /** One of the workers: its process, and the next one whenever that ends, until `stop`. */

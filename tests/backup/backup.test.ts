@@ -322,6 +322,7 @@ describe.skipIf(isElsewhere)("issue 6.7: backup", () => {
       writeFileSync(empty, Bun.zstdCompressSync("some other file\n"));
       expect(await refusal(empty)).toBe(`${empty} is no backup of an entries-server.`);
       expect(await refusal(pathOf("missing"))).toStartWith(`Cannot read the backup ${pathOf("missing")}: ENOENT`);
+      expect(await refusal(folder)).toStartWith(`Cannot read the backup ${folder}: EISDIR`);
       expect(await refusal(await craft({ version: 2 }))).toEndWith(
         "has format 2. Restore it with entries-server 9.9.9.",
       );

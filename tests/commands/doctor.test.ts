@@ -5,7 +5,13 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Finding, runCheck } from "../../src/commands/doctor/check.ts";
-import { checkClock, checkDatabase, checkSchema, checkVersion } from "../../src/commands/doctor/database.ts";
+import {
+  checkClock,
+  checkConnections,
+  checkDatabase,
+  checkSchema,
+  checkVersion,
+} from "../../src/commands/doctor/database.ts";
 import { checkDataDirectory } from "../../src/commands/doctor/dataDirectory.ts";
 import { examine } from "../../src/commands/doctor/doctor.ts";
 import { checkMail } from "../../src/commands/doctor/mail.ts";
@@ -134,9 +140,12 @@ describe("issue 6.7: the database", () => {
     expect((await db`select 1 as alive`)[0]?.alive).toBe(1);
   });
 
-  test("that may be asked for more connections than it has is a warning", async () => {
+  test("that may be asked for more connections than it has is a warning; the embedded one has what its server needs", async () => {
+    const findings = (databaseConnectionsMax: number) => checkConnections({ databaseConnectionsMax }, 97);
+    expect(findings(94)).toEqual([]);
+    expect(textOf(findings(95))).toStartWith("warning: a server may open 98 connections, but it takes 97.");
     const { text } = await look({ ...config, databaseConnectionsMax: 100 });
-    expect(text).toContain("warning: a server may open 100 connections, but it takes 97.");
+    expect(text).not.toContain("connections, but");
   });
 
   test("of an older or newer schema is told so, and nothing is asked that it does not have", async () => {
@@ -190,6 +199,19 @@ describe("issue 6.7: the database", () => {
   }, 20_000);
 });
 
+describe("issue 6.7: a database elsewhere", () => {
+  test("that cuts the connection, as one does without TLS when sslmode asks for it, is told so", async () => {
+    const server = createServer((socket) => socket.once("data", () => socket.end("N")));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    cleanUps.push(() => server.close());
+    const { port } = server.address() as { port: number };
+    const url = `postgres://someone:${PASSWORD}@127.0.0.1:${port}/entries?sslmode=require`;
+    const config = configOf({ ...EXTERNAL, ENTRIES_DATABASE_URL: url });
+    const findings = await checkDatabase(config, Promise.withResolvers());
+    expect(textOf(findings)).toStartWith("problem: it cuts the connection: is it a PostgreSQL, and does it offer TLS");
+  });
+});
+
 describe("issue 6.7: secrets", () => {
   const facts = (hasAccounts: boolean | undefined) => Promise.resolve({ hasAccounts });
   const NAMES = { "token-signing-key": 64, "auth-string-hash-key": 32 };
@@ -227,6 +249,16 @@ describe("issue 6.7: secrets", () => {
     expect(levels(await checkSecrets(lost, facts(true)))).toEqual(["ok", "problem"]);
     expect(levels(await checkSecrets(lost, facts(undefined)))).toEqual(["ok", "problem"]);
     expect(levels(await checkSecrets(lost, facts(false)))).toEqual(["ok", "ok"]);
+  });
+
+  test("that this user may not see are not called missing", async () => {
+    if (process.geteuid?.() === 0) return; // root may look everywhere
+    const { config, directory } = withSecrets(Object.keys(NAMES));
+    chmodSync(directory, 0o000);
+    cleanUps.push(() => chmodSync(directory, 0o700));
+    expect(textOf(await checkSecrets(config, facts(undefined)))).toBe(
+      `problem: this user may not look into ${directory}. Run this as the user that the server runs as.`,
+    );
   });
 
   test("P2: in a file that a variable names are doubtful when every user may read it", async () => {

@@ -3,7 +3,7 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packPostgres } from "../../src/db/packPostgres.ts";
-import { ARCHIVE_NAME, unpackArchive, unpackPostgres } from "../../src/db/postgresPack.ts";
+import { ARCHIVE_NAME, reasonOf, unpackArchive, unpackPostgres } from "../../src/db/postgresPack.ts";
 
 let base = "";
 let archive = "";
@@ -30,6 +30,12 @@ test("P1: the archive is small, reproducible, and holds what a source checkout c
   expect(list(unpacked)).toEqual(list(copied));
   expect(list(copied)).toContain("share/postgresql/extension/plpgsql.control");
 }, 60_000);
+
+test("P1: a disk that is too full to unpack to is named as the reason, which the archive does not do", () => {
+  const error = new Error("ReadError");
+  expect(reasonOf(error, 30_500_000)).toStartWith("there are only 30 MB free on that disk");
+  expect(reasonOf(error, 1e9)).toBe("ReadError");
+});
 
 test("P1: unpacking twice at once gives one directory, whatever the umask is, and leaves nothing else", async () => {
   const root = join(base, "twice");

@@ -167,6 +167,18 @@ describe("statements", () => {
     expect(failure?.message).toMatch(/^sql\/\w+\/\w+\.sql does not fit/);
   });
 
+  test("P1: at start a database that is away, or has too few connections, is not taken for one of another schema", async () => {
+    const failureWith = (error: Error) => {
+      const refusing = { unsafe: () => ({ describe: () => Promise.reject(error) }) } as unknown as Db;
+      return checkQueries(refusing).catch((failure: unknown) => failure);
+    };
+    const away = Object.assign(new Error("closed"), { code: "CONNECTION_CLOSED" });
+    expect(await failureWith(away)).toBe(away);
+    const full = Object.assign(new Error("too many clients"), { code: "53300" });
+    expect(await failureWith(full)).not.toBeInstanceOf(SchemaMismatch);
+    expect(await failureWith(full)).toMatchObject({ message: expect.stringContaining("ENTRIES_DB_MAX_CONNECTIONS") });
+  });
+
   test("a header that lacks a line is refused by name", () => {
     expect(() => parseHeader("entry/x", "select 1")).toThrow("sql/entry/x.sql needs a header");
     expect(() => parseHeader("entry/x", "-- Sentence.\n-- params:\n-- returns: two\nselect 1")).toThrow("entry/x");

@@ -56,6 +56,22 @@ async function lockWaits(): Promise<number> {
   return rows.length;
 }
 
+describe("a database that cannot write", () => {
+  test.each([
+    ["whose disk is full", "53100"],
+    ["without memory", "53200"],
+    ["that is a standby, as during a failover", "25006"],
+  ])("W11: %s is answered 503, and works again once it can", async (_, code) => {
+    await admin.unsafe(`
+      create or replace function fail_as_told() returns trigger language plpgsql as
+      $$ begin raise exception 'it cannot write' using errcode = '${code}'; end $$`);
+    await admin`create trigger fail before insert on entries execute function fail_as_told()`;
+    await expectOverloaded(await postEntry(device, box));
+    await admin`drop trigger fail on entries`;
+    expect((await postEntry(device, box)).status).toBe(201);
+  });
+});
+
 describe("a container that is locked for long", () => {
   test("W11: changes of other containers go on: three connections at most wait for it", async () => {
     await holdContainer(box);

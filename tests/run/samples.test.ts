@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { routes } from "../../src/app.ts";
+import { STATUS_USAGE } from "../../src/commands/command.ts";
 import { parseCommandLine } from "../../src/commands/commandLine.ts";
 import { SAMPLES } from "../../src/commands/samples.ts";
 import { loadConfig } from "../../src/config.ts";
@@ -72,13 +73,14 @@ describe("sample", () => {
     expect(container).toMatch(/^HEALTHCHECK .* CMD \["entries-server", "healthcheck"\]$/m);
   });
 
-  test("the unit waits for READY=1, reloads by SIGHUP, and gives a stop the time that it needs", () => {
+  test("the unit waits for READY=1, reloads by SIGHUP, gives a stop its time, and repeats no wrong configuration", () => {
     for (const line of [
       "Type=notify",
       "ExecReload=/bin/kill -HUP $MAINPID",
       "KillMode=mixed",
       "WatchdogSec=30s",
       "TimeoutStopSec=90s",
+      `RestartPreventExitStatus=${STATUS_USAGE}`,
     ]) {
       expect(systemd.split("\n")).toContain(line);
     }

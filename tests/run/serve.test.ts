@@ -2,12 +2,25 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import Elysia from "elysia";
+import type { App } from "../../src/app.ts";
+import { type Config, loadConfig } from "../../src/config.ts";
+import { connectDatabase, OTHER_CONNECTIONS } from "../../src/db/connect.ts";
+import { silentLog } from "../../src/log.ts";
+import { openListener, requireFreePort } from "../../src/run/listener.ts";
+import { startOwnDatabase } from "../../src/run/server.ts";
 import { askForDeletion } from "../deletion/steps.ts";
-import { clientOf, dataDirOf, homeFolder, serve, setUpBinary } from "../support/binarySetup.ts";
+import { clientOf, dataDirOf, homeFolder, newFolder, serve, setUpBinary } from "../support/binarySetup.ts";
 import { Outbox, signUp } from "../support/outbox.ts";
 import { until } from "./listening.ts";
 
 setUpBinary();
+
+function configOf(env: Record<string, string>): Config {
+  const loaded = loadConfig(env);
+  if (!("config" in loaded)) throw new Error(loaded.problems.join("; "));
+  return loaded.config;
+}
 
 test("port 0: links in mails lead to the port that was taken", async () => {
   const server = serve();
@@ -22,6 +35,26 @@ test("port 0: links in mails lead to the port that was taken", async () => {
   await until(() => mails().some((mail) => mail.includes("/account/deletion?token")));
   expect(mails().find((mail) => mail.includes("/account/deletion?token"))).toContain(`${url}/account/deletion`);
   expect(await server.stop()).toBe(0);
+});
+
+test("P1: the embedded database has room for all connections that the settings allow, and for commands", async () => {
+  const config = configOf({ ENTRIES_DATA_DIR: await newFolder("connections") });
+  const embedded = await startOwnDatabase(config, 1, 120, silentLog);
+  const db = connectDatabase(embedded.connection, config, silentLog);
+  const [row] = await db`select current_setting('max_connections')::int as allowed`;
+  await db.end();
+  await embedded.stop();
+  expect(row?.allowed).toBeGreaterThan(120 + OTHER_CONNECTIONS);
+});
+
+test("P1: an address to listen on that is none is named, with the setting", () => {
+  for (const address of ["nohost.invalid", "fe80::1"]) {
+    const config = configOf({ ENTRIES_BIND_ADDRESS: address, ENTRIES_PORT: "9" });
+    expect(() => requireFreePort(config)).toThrow("that is no address of this machine. Correct ENTRIES_BIND_ADDRESS.");
+    expect(() => openListener(new Elysia() as unknown as App, config, false, silentLog)).toThrow(
+      "that is no address of this machine. Correct ENTRIES_BIND_ADDRESS.",
+    );
+  }
 });
 
 test("W2: the log says where a GET with a body is answered; nothing answers when it is not asked for", async () => {

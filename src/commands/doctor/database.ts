@@ -1,5 +1,5 @@
 import type { Config } from "../../config.ts";
-import { isDatabaseUnavailable } from "../../db/connect.ts";
+import { isDatabaseUnavailable, OTHER_CONNECTIONS } from "../../db/connect.ts";
 import { EmbeddedPostgresError, readServerPid } from "../../db/dataDirectory.ts";
 import { MIGRATIONS, schemaVersion } from "../../db/migrate.ts";
 import { admin as queries, user as userQueries } from "../../db/queries.ts";
@@ -66,7 +66,7 @@ async function examine(
     checkSchema(found, state.may_create),
     checkClock(Number(state.now), askedAt, answeredAt),
     ...checkEncoding(state.server_encoding),
-    ...checkConnections(config, state.connections_max),
+    ...(config.database.kind === "external" ? checkConnections(config, state.connections_max) : []),
     ...checkDurability(state.fsync),
     ...checkEncryption(state.is_exposed),
   ];
@@ -113,11 +113,16 @@ function checkEncoding(encoding: string): Finding[] {
   return [problem(`its encoding is ${encoding}, not UTF8. Create the database anew with encoding 'UTF8'.`)];
 }
 
-function checkConnections({ databaseConnectionsMax }: Config, available: number): Finding[] {
-  if (databaseConnectionsMax < available) return [];
+/** The embedded one is started with room for its server. */
+export function checkConnections(
+  { databaseConnectionsMax }: Pick<Config, "databaseConnectionsMax">,
+  available: number,
+): Finding[] {
+  const needed = databaseConnectionsMax + OTHER_CONNECTIONS;
+  if (needed <= available) return [];
   return [
     warning(
-      `a server may open ${databaseConnectionsMax} connections, but it takes ${available}. Lower ENTRIES_DB_MAX_CONNECTIONS or raise its max_connections.`,
+      `a server may open ${needed} connections, but it takes ${available}. Lower ENTRIES_DB_MAX_CONNECTIONS or raise its max_connections.`,
     ),
   ];
 }
@@ -147,5 +152,7 @@ const REASONS: Readonly<Record<string, string>> = {
   "28000": "the role is not let in",
   "3D000": "there is no database of that name",
   "42501": "the role has too few rights",
+  "53300": "it has no connection left for this role",
+  ECONNRESET: "it cuts the connection: is it a PostgreSQL, and does it offer TLS if sslmode asks for that?",
   ENOTFOUND: "there is no host of that name",
 };

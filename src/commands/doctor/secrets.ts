@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../../config.ts";
 import { SECRET_FILES } from "../../secrets.ts";
@@ -42,6 +42,9 @@ function checkNamedFile({ env, path }: { env: string; path: string }): Finding[]
 async function checkKeptSecrets(config: Config, facts: Promise<DatabaseFacts>): Promise<Finding[]> {
   const directory = join(config.dataDir, "secrets");
   const wanted = SECRET_FILES.filter(({ key }) => config[key] === undefined);
+  if (wanted.length > 0 && isClosed(directory)) {
+    return [problem(`this user may not look into ${directory}. Run this as the user that the server runs as.`)];
+  }
   const findings: Finding[] = [];
   for (const { name, env, length, isForPasswords } of wanted) {
     const path = join(directory, name);
@@ -51,6 +54,16 @@ async function checkKeptSecrets(config: Config, facts: Promise<DatabaseFacts>): 
   }
   const isOpen = existsSync(directory) && (statSync(directory).mode & OTHERS) !== 0;
   return isOpen ? [...findings, problem(`others may look into ${directory}. Run chmod 700 ${directory}.`)] : findings;
+}
+
+/** It may be there, but this user cannot see. */
+function isClosed(directory: string): boolean {
+  try {
+    readdirSync(directory);
+    return false;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EACCES";
+  }
 }
 
 function checkKeptFile(path: string, length: number, env: string): Finding[] {

@@ -6,10 +6,8 @@
  * `Origin` alone decides. The reference also wanted `x-client-is-browser`, which an EventSource cannot send.
  */
 
-/** Every header that this server reads and that a browser does not let through by itself. */
-const REQUEST_HEADERS = [
-  "content-type",
-  "x-client-is-browser",
+/** What carries a token, and the CSRF token: allowed in requests, exposed in answers (decision P7). */
+const TOKEN_HEADERS = [
   "x-csrf-token",
   "x-access-token",
   "x-refresh-token",
@@ -17,25 +15,13 @@ const REQUEST_HEADERS = [
   "x-container-access-token",
   "x-container-accept-token",
   "x-container-invite-sender-token",
-  "appversion",
-  "authorization",
 ];
 
+/** Every header that this server reads and that a browser does not let through by itself. */
+const REQUEST_HEADERS = ["content-type", "x-client-is-browser", ...TOKEN_HEADERS, "appversion", "authorization"];
+
 /** What a page may read besides the usual headers. */
-const ANSWER_HEADERS = [
-  "retry-after",
-  "ratelimit",
-  "ratelimit-policy",
-  "x-request-id",
-  "allow",
-  "x-csrf-token",
-  "x-access-token",
-  "x-refresh-token",
-  "x-signin-token",
-  "x-container-access-token",
-  "x-container-accept-token",
-  "x-container-invite-sender-token",
-];
+const ANSWER_HEADERS = ["retry-after", "ratelimit", "ratelimit-policy", "x-request-id", "allow", ...TOKEN_HEADERS];
 
 const PREFLIGHT_HEADERS = Object.entries({
   "access-control-allow-methods": "GET, POST, PUT, DELETE, OPTIONS",

@@ -2,7 +2,7 @@
  * What Prometheus is told (decision P8): numbers of this process, and of the jobs, which all processes share. Labels hold
  * names that are in the code, never anything that a client sent.
  */
-import { collectDefaultMetrics, type Metric, Registry } from "prom-client";
+import type { Metric, Registry } from "prom-client";
 import { version } from "../../package.json";
 import type { Passwords } from "../crypto/passwords.ts";
 import type { PoolActivity } from "../db/activity.ts";
@@ -57,20 +57,27 @@ const EVENT_LOOP_PRECISION_MS = 20;
 type Labels = Record<string, string | number>;
 type Sample = readonly [labels: Labels, value: number];
 
-/** Nothing is set up before the first scrape, so that a process which nobody watches pays for its counters alone. */
+/** Prometheus' text format, with its version. */
+const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/**
+ * Nothing is set up before the first scrape, not even the library is loaded, so that a process which nobody watches pays
+ * for its counters alone.
+ */
 export function createMetrics(services: MeasuredServices): Metrics {
-  let registry: Registry | undefined;
+  let opening: Promise<Registry> | undefined;
   let processName: string | undefined;
   let view: DatabaseView = { problem: "nobody has asked yet" };
 
   return {
-    contentType: Registry.PROMETHEUS_CONTENT_TYPE,
+    contentType: CONTENT_TYPE,
     nameProcess(name) {
       processName = name;
     },
     async text() {
       view = await services.database.look();
-      registry ??= createRegistry(services, () => view);
+      opening ??= openRegistry(services, () => view);
+      const registry = await opening;
       if (processName !== undefined) registry.setDefaultLabels({ process: processName });
       return registry.metrics();
     },
@@ -78,7 +85,8 @@ export function createMetrics(services: MeasuredServices): Metrics {
 }
 
 /** @param view what the database said last */
-function createRegistry(services: MeasuredServices, view: () => DatabaseView): Registry {
+async function openRegistry(services: MeasuredServices, view: () => DatabaseView): Promise<Registry> {
+  const { collectDefaultMetrics, Registry } = await import("prom-client");
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_PRECISION_MS });
   for (const { name } of registry.getMetricsAsArray()) {

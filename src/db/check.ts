@@ -17,20 +17,31 @@ export class SchemaMismatch extends Error {
  *   connections
  */
 export async function checkQueries(db: Db): Promise<void> {
-  await Promise.all(
-    allQueries.map(async ({ file, text }) => {
-      try {
-        await db.unsafe(text, [], { prepare: true }).describe();
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        if (error instanceof Error && "code" in error && error.code === TOO_MANY_CONNECTIONS) {
-          throw new Error(
-            `The database has too few connections: ${reason}. Lower ENTRIES_DB_MAX_CONNECTIONS or raise its max_connections.`,
-          );
+  // On one connection: ten of them would read the catalogue ten times.
+  const connection = await db.reserve().catch((error) => {
+    throw describeRefusal(error);
+  });
+  try {
+    await Promise.all(
+      allQueries.map(async ({ file, text }) => {
+        try {
+          await connection.unsafe(text, [], { prepare: true }).describe();
+        } catch (error) {
+          if (isDatabaseUnavailable(error)) throw error;
+          const reason = error instanceof Error ? error.message : String(error);
+          throw new SchemaMismatch(`sql/${file}.sql does not fit the database's schema: ${reason}`);
         }
-        if (isDatabaseUnavailable(error)) throw error;
-        throw new SchemaMismatch(`sql/${file}.sql does not fit the database's schema: ${reason}`);
-      }
-    }),
+      }),
+    );
+  } finally {
+    connection.release();
+  }
+}
+
+/** What the operator can do when there is no connection to be had. */
+function describeRefusal(error: unknown): unknown {
+  if (!(error instanceof Error && "code" in error && error.code === TOO_MANY_CONNECTIONS)) return error;
+  return new Error(
+    `The database has too few connections: ${error.message}. Lower ENTRIES_DB_MAX_CONNECTIONS or raise its max_connections.`,
   );
 }

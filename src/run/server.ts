@@ -67,8 +67,8 @@ export async function startServer(config: Config, { runsJobs, log, worker }: Ser
   let listener: Listener | undefined;
   try {
     await migrate(patientDb, log);
-    await checkQueries(db);
-    const { has_any: hasAccounts } = await userQueries.has_any(db, {});
+    await checkQueries(patientDb); // on the connection that is open already
+    const { has_any: hasAccounts } = await userQueries.has_any(patientDb, {});
     const complete = completeSecrets(config, config.dataDir, hasAccounts);
     const services = await createServices(complete, db, openMailer(complete, log), log);
     if (worker) services.ops.metrics.nameProcess(String(worker.number));

@@ -168,15 +168,16 @@ describe("statements", () => {
   });
 
   test("P1: at start a database that is away, or has too few connections, is not taken for one of another schema", async () => {
-    const failureWith = (error: Error) => {
-      const refusing = { unsafe: () => ({ describe: () => Promise.reject(error) }) } as unknown as Db;
-      return checkQueries(refusing).catch((failure: unknown) => failure);
-    };
+    const failureOf = (refusing: object) => checkQueries(refusing as Db).catch((failure: unknown) => failure);
     const away = Object.assign(new Error("closed"), { code: "CONNECTION_CLOSED" });
-    expect(await failureWith(away)).toBe(away);
+    let released = 0;
+    const connection = { unsafe: () => ({ describe: () => Promise.reject(away) }), release: () => released++ };
+    expect(await failureOf({ reserve: async () => connection })).toBe(away);
+    expect(released).toBe(1);
     const full = Object.assign(new Error("too many clients"), { code: "53300" });
-    expect(await failureWith(full)).not.toBeInstanceOf(SchemaMismatch);
-    expect(await failureWith(full)).toMatchObject({ message: expect.stringContaining("ENTRIES_DB_MAX_CONNECTIONS") });
+    const failure = await failureOf({ reserve: () => Promise.reject(full) });
+    expect(failure).not.toBeInstanceOf(SchemaMismatch);
+    expect(failure).toMatchObject({ message: expect.stringContaining("ENTRIES_DB_MAX_CONNECTIONS") });
   });
 
   test("a header that lacks a line is refused by name", () => {

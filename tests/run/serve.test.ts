@@ -49,7 +49,7 @@ test("P1: the embedded database has room for all connections that the settings a
 
 test("P1: an address to listen on that is none is named, with the setting", () => {
   for (const address of ["nohost.invalid", "fe80::1"]) {
-    const config = configOf({ ENTRIES_BIND_ADDRESS: address, ENTRIES_PORT: "9" });
+    const config = configOf({ ENTRIES_BIND_ADDRESS: address, ENTRIES_PORT: "19009" });
     expect(() => requireFreePort(config)).toThrow("that is no address of this machine. Correct ENTRIES_BIND_ADDRESS.");
     expect(() => openListener(new Elysia() as unknown as App, config, false, silentLog)).toThrow(
       "that is no address of this machine. Correct ENTRIES_BIND_ADDRESS.",

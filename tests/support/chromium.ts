@@ -4,7 +4,7 @@
  */
 import { expect } from "bun:test";
 import { existsSync, mkdirSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 
@@ -88,7 +88,7 @@ export async function openTab(browser: Browser, origin: string, look: Look, with
     expectQuiet,
 
     async takePicture(name) {
-      const directory = process.env.ENTRIES_TEST_SCREENSHOTS ?? join(tmpdir(), "entries-screenshots");
+      const directory = process.env.ENTRIES_TEST_SCREENSHOTS ?? join(tmpdir(), `entries-screenshots-${userInfo().uid}`);
       mkdirSync(directory, { recursive: true });
       const path = join(directory, `${name} ${look.name}.png`.replaceAll(" ", "-"));
       await page.screenshot({ path, fullPage: true });

@@ -38,7 +38,9 @@ describe("P9: a secret in the log is found, whatever it stands in", () => {
     const fields = { request_id: ID, method: "PUT", route: "/api/container/entry-and-category", status: 200 };
     expect(secretsIn(lineOf({ ...fields, duration_ms: 1234.567 }))).toEqual([]);
     expect(
-      secretsIn(lineOf({ stack: "Error: x\n    at run (/srv/entries-server/src/jobs/a-file-with-a-long-name.ts:12:34)" })),
+      secretsIn(
+        lineOf({ stack: "Error: x\n    at run (/srv/entries-server/src/jobs/a-file-with-a-long-name.ts:12:34)" }),
+      ),
     ).toEqual([]);
   });
 });

@@ -61,9 +61,9 @@ export function connectDatabase(address: DatabaseAddress, settings: PoolSettings
     max: settings.databaseConnectionsMax,
     idle_timeout: settings.databaseIdleTimeoutSecs,
     connect_timeout: waitSecs,
-    // One statement may be under way to the database while another one runs there: that is as fast as any number, and
-    // no more than one has to wait when a lock is not free.
-    max_pipeline: 1,
+    // Statements that may be under way to the database while another one runs there: about as fast as any number, and
+    // no more than these have to wait when a lock is not free.
+    max_pipeline: 2,
     answer_timeout: patience?.silenceSecs ?? null,
     max_lifetime: settings.databaseLifetimeSecs,
     backoff: (retries: number) => Math.min(3 ** retries / 100, RECONNECT_SECS_MAX),

@@ -1,7 +1,7 @@
 import type { Config } from "../config.ts";
 import { MIGRATIONS, migrate as runMigrations, schemaVersion } from "../db/migrate.ts";
 import type { Db } from "../db/query.ts";
-import { openDatabase as openOwnDatabase } from "../run/server.ts";
+import { openPools } from "../run/server.ts";
 import { commandLog, isDatabaseMissing, openDatabase } from "./database.ts";
 
 /**
@@ -16,7 +16,7 @@ export async function migrate(config: Config, action: "run" | "status"): Promise
 /** An embedded database of a running server is refused: the schema must not change under it. */
 async function runPending(config: Config): Promise<number> {
   const log = commandLog();
-  const { db, patientDb, embedded } = await openOwnDatabase(config, log);
+  const { db, patientDb, embedded } = await openPools(config, log);
   try {
     const applied = await runMigrations(patientDb, log);
     for (const { version, name } of applied) console.log(`Applied migration ${version}, ${name}.`);

@@ -63,7 +63,7 @@ export interface ServerOptions {
 
 /** @throws Error whose message is for the operator; nothing is left running */
 export async function startServer(config: Config, { runsJobs, log, worker }: ServerOptions): Promise<RunningServer> {
-  const { db, patientDb, embedded } = await openDatabase(config, log, worker?.database);
+  const { db, patientDb, embedded } = await openPools(config, log, worker?.database);
   let listener: Listener | undefined;
   try {
     await migrate(patientDb, log);
@@ -121,7 +121,7 @@ async function drain({ services, patientDb, embedded, listener, bridge, jobs }: 
   await embedded?.stop();
 }
 
-interface OpenDatabase {
+interface Pools {
   /** For requests. */
   db: Db;
   /** For migrations and jobs, whose statements may take as long as they like. */
@@ -137,7 +137,7 @@ const EMBEDDED_CONNECTIONS = { usual: 100, spare: 10 };
  *
  * @param running the embedded database when another process has started it
  */
-export async function openDatabase(config: Config, log: Log, running?: SocketAddress): Promise<OpenDatabase> {
+export async function openPools(config: Config, log: Log, running?: SocketAddress): Promise<Pools> {
   const connect = (address: DatabaseAddress) => ({
     db: connectDatabase(address, config, log, REQUEST_PATIENCE),
     patientDb: connectDatabase(address, { ...config, databaseConnectionsMax: PATIENT_CONNECTIONS_MAX }, log),
